@@ -1,0 +1,33 @@
+//! The audit log as core sees it: devices that must take a line before an answer leaves.
+
+use crate::storage::BoxFuture;
+
+/// A device could not record an entry.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("audit device could not write: {0}")]
+pub struct DeviceError(pub String);
+
+/// Where audit entries are recorded: a file, standard output.
+pub trait Device: Send + Sync {
+    /// Records one entry: a JSON object and its line feed. Returns once the operating system has taken it.
+    ///
+    /// # Errors
+    /// When it was not recorded whole.
+    fn write(&self, line: &[u8]) -> Result<(), DeviceError>;
+
+    /// Opens the underlying file anew, after a rotation by somebody else (SIGHUP).
+    ///
+    /// # Errors
+    /// When the file cannot be opened; the device then keeps its old one.
+    fn reopen(&self) -> Result<(), DeviceError>;
+}
+
+/// Makes devices of the kinds that this process offers (`file`), from the options given to `sys/audit`.
+pub trait DeviceFactory: Send + Sync {
+    /// Opens a device of `kind` with `options` (for `file`: `file_path`, `mode`).
+    fn open<'a>(
+        &'a self,
+        kind: &'a str,
+        options: &'a std::collections::BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<std::sync::Arc<dyn Device>, DeviceError>>;
+}

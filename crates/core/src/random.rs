@@ -1,0 +1,84 @@
+//! Randomness for keys, tokens and identifiers: always the operating system's.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+
+use crate::secret::{Key256, SecretString};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The operating system could not give randomness. Nothing can be created safely without it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the operating system's random source failed")]
+pub struct RandomError;
+
+/// The one home of randomness.
+#[derive(Debug, Clone, Default)]
+pub struct Random(SystemRandom);
+
+impl Random {
+    /// Fills `buffer`.
+    ///
+    /// # Errors
+    /// When the operating system's source fails.
+    pub fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomError> {
+        self.0.fill(buffer).map_err(|_| RandomError)
+    }
+
+    /// `N` random bytes.
+    ///
+    /// # Errors
+    /// When the operating system's source fails.
+    pub fn bytes<const N: usize>(&self) -> Result<[u8; N], RandomError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A fresh 256-bit key.
+    ///
+    /// # Errors
+    /// When the operating system's source fails.
+    pub fn key(&self) -> Result<Key256, RandomError> {
+        self.bytes().map(Key256::new)
+    }
+
+    /// `length` letters and digits, each of the 62 equally likely (5.95 bits a character).
+    ///
+    /// # Errors
+    /// When the operating system's source fails.
+    pub fn base62(&self, length: usize) -> Result<SecretString, RandomError> {
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            // 248 is the largest multiple of 62 in a byte: rejecting the rest keeps the draw uniform.
+            let draw: [u8; 32] = self.bytes()?;
+            let room = length - text.len();
+            text.extend(
+                draw.iter()
+                    .filter(|byte| **byte < 248)
+                    .take(room)
+                    .map(|byte| char::from(BASE62[usize::from(byte % 62)])),
+            );
+        }
+        Ok(SecretString::new(text))
+    }
+
+    /// A version 4 UUID (RFC 9562).
+    ///
+    /// # Errors
+    /// When the operating system's source fails.
+    pub fn uuid(&self) -> Result<uuid::Uuid, RandomError> {
+        Ok(uuid::Builder::from_random_bytes(self.bytes()?).into_uuid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base62_has_the_length_asked_for_and_no_other_character() {
+        let text = Random::default().base62(241).expect("random");
+        assert_eq!(text.len(), 241);
+        assert!(text.expose_secret().bytes().all(|byte| BASE62.contains(&byte)));
+    }
+}
