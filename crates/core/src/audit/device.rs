@@ -1,8 +1,11 @@
-//! The audit log as core sees it: devices that must take a line before an answer leaves.
+//! Where audit entries go: the devices that must take a line before an answer leaves.
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::storage::BoxFuture;
 
-/// A device could not record an entry.
+/// A device could not be opened, could not record an entry, or could not be reopened. The text names the device's
+/// trouble ("no space left on device"), never what was to be recorded.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("audit device could not write: {0}")]
 pub struct DeviceError(pub String);
@@ -28,6 +31,6 @@ pub trait DeviceFactory: Send + Sync {
     fn open<'a>(
         &'a self,
         kind: &'a str,
-        options: &'a std::collections::BTreeMap<String, String>,
-    ) -> BoxFuture<'a, Result<std::sync::Arc<dyn Device>, DeviceError>>;
+        options: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Device>, DeviceError>>;
 }

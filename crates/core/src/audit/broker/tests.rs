@@ -1,0 +1,157 @@
+use std::sync::{Mutex, atomic::AtomicUsize};
+
+use serde_json::Value;
+
+use super::*;
+use crate::{audit::AuthRecord, secret::SecretString};
+
+/// Keeps what it is given, or refuses it.
+#[derive(Default)]
+struct Recorder {
+    lines: Mutex<Vec<String>>,
+    broken: AtomicBool,
+    reopened: AtomicUsize,
+}
+
+impl Recorder {
+    fn broken() -> Arc<Self> {
+        Arc::new(Self { broken: AtomicBool::new(true), ..Self::default() })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("lock").clone()
+    }
+
+    fn result(&self) -> Result<(), DeviceError> {
+        if self.broken.load(Ordering::Relaxed) { Err(DeviceError("no space left on device".into())) } else { Ok(()) }
+    }
+}
+
+impl Device for Recorder {
+    fn write(&self, line: &[u8]) -> Result<(), DeviceError> {
+        self.result()?;
+        self.lines.lock().expect("lock").push(String::from_utf8(line.to_vec()).expect("UTF-8"));
+        Ok(())
+    }
+
+    fn reopen(&self) -> Result<(), DeviceError> {
+        self.reopened.fetch_add(1, Ordering::Relaxed);
+        self.result()
+    }
+}
+
+fn info(path: &str) -> DeviceInfo {
+    DeviceInfo { path: path.into(), kind: "file".into(), ..DeviceInfo::default() }
+}
+
+/// A broker with these devices at `0/`, `1/` …, each with a salt of its own.
+fn broker(devices: &[&Arc<Recorder>]) -> Broker {
+    let broker = Broker::new();
+    for (salt, device) in (0..).zip(devices) {
+        let device: Arc<Recorder> = Arc::clone(device);
+        broker.add(info(&salt.to_string()), device, &Key256::new([salt; 32])).expect("added");
+    }
+    broker
+}
+
+#[test]
+fn without_a_device_everything_counts_as_recorded() {
+    let broker = Broker::new();
+    let not_json = RequestRecord { data: Some(b"]"), ..RequestRecord::default() };
+    assert_eq!(broker.record_request(&not_json), Ok(()));
+    assert_eq!(broker.record_response(&not_json, &ResponseRecord::default()), Ok(()));
+}
+
+#[test]
+fn each_device_gets_each_entry_under_its_own_salt() {
+    let (one, two) = (Arc::default(), Arc::default());
+    let broker = broker(&[&one, &two]);
+    let token = SecretString::from("canary");
+    let request =
+        RequestRecord { client_token: Some(&token), auth: Some(AuthRecord::default()), ..RequestRecord::default() };
+    broker.record_request(&request).expect("recorded");
+    broker.record_response(&request, &ResponseRecord::default()).expect("recorded");
+
+    for (path, device) in [("0", one), ("1", two)] {
+        let entries: Vec<Value> = device.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let hash = broker.hash_for(path, "canary").expect("device");
+        assert_eq!(entries.len(), 2);
+        assert_eq!((&entries[0]["type"], &entries[1]["type"]), (&"request".into(), &"response".into()));
+        assert!(entries.iter().all(|entry| entry["auth"]["client_token"] == *hash));
+    }
+    assert_ne!(broker.hash_for("0", "canary"), broker.hash_for("1", "canary"));
+}
+
+#[test]
+fn one_device_that_records_is_enough() {
+    let good = Arc::default();
+    for order in [[&Recorder::broken(), &good], [&good, &Recorder::broken()]] {
+        assert_eq!(broker(&order).record_request(&RequestRecord::default()), Ok(()));
+    }
+    assert_eq!(good.lines().len(), 2);
+}
+
+#[test]
+fn no_device_that_records_is_a_failure_until_one_does() {
+    let (one, two) = (Recorder::broken(), Recorder::broken());
+    let broker = broker(&[&one, &two]);
+    let record = || broker.record_response(&RequestRecord::default(), &ResponseRecord::default());
+    assert_eq!(record(), Err(AuditFailure::NoDevice { devices: 2 }));
+    assert_eq!(broker.record_request(&RequestRecord::default()), Err(AuditFailure::NoDevice { devices: 2 }));
+
+    two.broken.store(false, Ordering::Relaxed);
+    assert_eq!(record(), Ok(()));
+    assert_eq!(two.lines().len(), 1);
+}
+
+#[test]
+fn data_that_cannot_be_recorded_is_a_failure_and_is_not_written() {
+    let device = Arc::default();
+    let request = RequestRecord { data: Some(b"{\"a\":hunter2}"), ..RequestRecord::default() };
+    let failure = broker(&[&device]).record_request(&request).expect_err("failure");
+    assert_eq!(failure, AuditFailure::Data(RedactError::NotJson { at: 5 }));
+    assert!(!failure.to_string().contains("hunter2"));
+    assert!(device.lines().is_empty());
+}
+
+#[test]
+fn devices_come_and_go_by_path() {
+    let broker = Broker::new();
+    let add = |path: &str| broker.add(info(path), Arc::new(Recorder::default()), &Key256::new([7; 32]));
+    let in_use = |taken: &str| Err(AddDeviceError::PathInUse { taken: taken.into() });
+    assert_eq!(add("prod/file"), Ok(()));
+    assert_eq!(add("/stdout/"), Ok(()));
+    assert_eq!(add("prod/file/"), in_use("prod/file/"));
+    assert_eq!(add("prod"), in_use("prod/file/"));
+    assert_eq!(add("prod/file/more"), in_use("prod/file/"));
+    assert_eq!(add("prod/files"), Ok(()));
+    assert_eq!(add("/"), Err(AddDeviceError::NoPath));
+
+    let paths = || broker.list().into_iter().map(|info| info.path).collect::<Vec<_>>();
+    assert_eq!(paths(), ["prod/file/", "prod/files/", "stdout/"]);
+    assert!(broker.hash_for("stdout/", "x").is_some_and(|hash| hash.starts_with("hmac-sha256:")));
+
+    assert!(broker.remove("stdout"));
+    assert!(!broker.remove("stdout"));
+    assert!(!broker.remove(""));
+    assert_eq!(broker.hash_for("stdout", "x"), None);
+    assert_eq!(paths(), ["prod/file/", "prod/files/"]);
+}
+
+#[test]
+fn a_removed_device_gets_nothing_more() {
+    let (kept, removed) = (Arc::default(), Arc::default());
+    let broker = broker(&[&kept, &removed]);
+    assert!(broker.remove("1/"));
+    broker.record_request(&RequestRecord::default()).expect("recorded");
+    assert_eq!((kept.lines().len(), removed.lines().len()), (1, 0));
+}
+
+#[test]
+fn all_devices_are_reopened_also_after_one_that_cannot() {
+    let (broken, good) = (Recorder::broken(), Arc::default());
+    broker(&[&broken, &good]).reopen_all();
+    for device in [broken, good] {
+        assert_eq!(device.reopened.load(Ordering::Relaxed), 1);
+    }
+}
