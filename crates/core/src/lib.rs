@@ -8,6 +8,7 @@ pub mod barrier;
 pub mod clock;
 pub mod codec;
 pub mod duration;
+pub mod policy;
 pub mod random;
 pub mod seal;
 pub mod secret;
