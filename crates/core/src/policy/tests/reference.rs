@@ -63,13 +63,13 @@ fn matches(pattern: &str, path: &str) -> bool {
 }
 
 fn priority(one: &str, other: &str) -> Ordering {
+    let text = |pattern: &str| pattern.strip_suffix('*').unwrap_or(pattern).to_owned();
     let first_wildcard = |pattern: &str| {
         let segments: Vec<_> = pattern.split('/').collect();
         let plus = segments.iter().position(|segment| *segment == "+");
-        plus.map_or(pattern.len() - 1, |plus| segments[..plus].iter().map(|segment| segment.len() + 1).sum())
+        plus.map_or(text(pattern).len(), |plus| segments[..plus].iter().map(|segment| segment.len() + 1).sum())
     };
     let pluses = |pattern: &str| pattern.split('/').filter(|segment| *segment == "+").count();
-    let text = |pattern: &str| pattern.strip_suffix('*').unwrap_or(pattern).to_owned();
     // "P1 is lower priority if …", one rule after the other.
     first_wildcard(one)
         .cmp(&first_wildcard(other))
