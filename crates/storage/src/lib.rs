@@ -6,4 +6,5 @@
 //! workspace with unsafe code: it keeps key material out of swap and core dumps.
 
 pub mod backend;
+pub mod conformance;
 

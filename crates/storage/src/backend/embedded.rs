@@ -56,7 +56,7 @@ impl Embedded {
         Self::start(Medium::memory(), MEMORY_CACHE_BYTES)
     }
 
-    fn start(medium: Medium, cache_bytes: usize) -> Result<Self, StorageError> {
+    pub(super) fn start(medium: Medium, cache_bytes: usize) -> Result<Self, StorageError> {
         let engine = Engine::open(&medium, cache_bytes, Missing::Create)?;
         let latest = Arc::new(ArcSwap::from_pointee(engine.snapshot()?));
         let (feed, _) = broadcast::channel(FEED_LENGTH);

@@ -2,6 +2,8 @@
 
 mod embedded;
 mod engine;
+#[cfg(test)]
+mod fault_tests;
 mod medium;
 mod writer;
 

@@ -1,0 +1,98 @@
+//! The embedded backend over a disk that fails when told to.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use keyturn_core::storage::{Commit, Storage, Transaction, Write};
+use redb::{StorageBackend, backends::InMemoryBackend};
+
+use super::{Embedded, medium::Medium};
+
+/// A disk whose writes and syncs fail on demand.
+#[derive(Debug, Default)]
+struct Disk {
+    bytes: InMemoryBackend,
+    full: AtomicBool,
+    unsyncable: AtomicBool,
+}
+
+impl Disk {
+    fn check(flag: &AtomicBool) -> io::Result<()> {
+        if flag.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.bytes.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Self::check(&self.full)?;
+        self.bytes.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Self::check(&self.unsyncable)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        Self::check(&self.full)?;
+        self.bytes.write(offset, data)
+    }
+}
+
+async fn put(store: &Embedded, key: &[u8], value: &[u8]) -> Result<Commit, String> {
+    let transaction = Transaction { expect: Vec::new(), writes: vec![Write::Put(key.to_vec(), value.into())] };
+    store.commit(transaction).await.map_err(|error| error.to_string())
+}
+
+async fn get(store: &Embedded, key: &[u8]) -> Option<Vec<u8>> {
+    store.get(key).await.expect("get").map(|entry| entry.value.to_vec())
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_commit_and_costs_nothing_else() {
+    let disk = Arc::new(Disk::default());
+    let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
+    assert!(matches!(put(&store, b"kept", b"1").await, Ok(Commit::Committed(_))));
+
+    disk.full.store(true, Ordering::SeqCst);
+    assert!(put(&store, b"lost", b"1").await.is_err());
+    assert!(put(&store, b"lost", b"2").await.is_err());
+
+    disk.full.store(false, Ordering::SeqCst);
+    assert!(matches!(put(&store, b"after", b"1").await, Ok(Commit::Committed(_))));
+    assert_eq!(get(&store, b"kept").await.as_deref(), Some(b"1".as_slice()));
+    assert_eq!(get(&store, b"after").await.as_deref(), Some(b"1".as_slice()));
+    assert_eq!(get(&store, b"lost").await, None);
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_late_is_whole_or_absent_and_followers_hear_of_it() {
+    let disk = Arc::new(Disk::default());
+    let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
+    assert!(matches!(put(&store, b"key", b"old").await, Ok(Commit::Committed(_))));
+    let mut feed = store.changes();
+
+    disk.unsyncable.store(true, Ordering::SeqCst);
+    assert!(put(&store, b"key", b"new").await.is_err());
+    disk.unsyncable.store(false, Ordering::SeqCst);
+    assert!(matches!(put(&store, b"other", b"1").await, Ok(Commit::Committed(_))));
+
+    let mut told = Vec::new();
+    while let Ok(change) = feed.try_recv() {
+        told.extend(change.keys.iter().cloned());
+    }
+    let changed = get(&store, b"key").await.as_deref() == Some(b"new");
+    assert_eq!(told.contains(&b"key".to_vec()), changed, "told of {told:?}");
+}
