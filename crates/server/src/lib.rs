@@ -1,1 +1,7 @@
-//! The crate is described in ARCHITECTURE.md.
+//! Keyturn over HTTP: listeners with their limits, TLS, audit devices, and the protocols that clients speak.
+
+pub mod audit_device;
+pub mod limits;
+pub mod listener;
+pub mod shutdown;
+pub mod tls;
