@@ -1,1 +1,3 @@
-//! The crate is described in ARCHITECTURE.md.
+//! The shapes of the wire protocols, shared by those who send and those who receive them. No I/O.
+
+pub mod vault;
