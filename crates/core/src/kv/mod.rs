@@ -1,0 +1,171 @@
+//! Secrets: versioned ones ([`Kv`]'s main part) and, for KV v1 mounts, plain ones.
+//!
+//! The name of a secret always comes from the permit's path, so an operation cannot touch another secret than the
+//! one that the policy was asked about.
+
+mod access;
+mod config;
+mod flat;
+pub mod json;
+mod metadata;
+mod payload;
+mod read;
+mod secret;
+mod versions;
+mod write;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+pub use config::MountSettings;
+pub use metadata::{MetadataChange, SecretView};
+pub use payload::Payload;
+pub use read::{Reading, VersionView};
+pub use secret::{CURRENT, DEFAULT_MAX_VERSIONS, PENDING, PREVIOUS, Recovery, Secret, Version, VersionState};
+pub use write::NewVersion;
+
+use crate::{
+    door::Permit,
+    keys,
+    mount::{Engine, Mount},
+    storage::Key,
+    store::{Seen, Store, StoreError},
+};
+
+/// The longest name of a secret, in bytes.
+pub const MAX_NAME_LEN: usize = 1024;
+
+/// An operation on a secret failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KvError {
+    /// The name cannot be a secret's.
+    #[error("{name:?} cannot be the name of a secret: {reason}")]
+    InvalidName {
+        /// The name, cut to 80 characters.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The path is none of this engine's.
+    #[error("unsupported path")]
+    UnsupportedPath,
+    /// The version that the writer wanted to replace is not the current one.
+    #[error("check-and-set parameter did not match the current version")]
+    CasMismatch,
+    /// The writer must say which version it replaces.
+    #[error("check-and-set parameter required for this call")]
+    CasRequired,
+    /// There is no such secret or version to change.
+    #[error("no value found")]
+    NotFound,
+    /// The request is not possible; the text says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All secrets of all mounts.
+pub struct Kv {
+    store: Arc<Store>,
+    /// Secrets whose first read of the day is yet to be written down: mount and name.
+    accessed: Mutex<HashSet<(String, String)>>,
+}
+
+impl Kv {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self { store, accessed: Mutex::default() }
+    }
+
+    /// Whether a write to this path would change something that is there.
+    pub(crate) async fn exists(&self, mount: &Mount, rest: &str) -> Result<bool, StoreError> {
+        let key = match (mount.engine, rest.split_once('/')) {
+            (Engine::Kv1, _) => keys::kv_flat(&mount.uuid, rest),
+            (_, Some(("data" | "metadata", name))) => keys::kv_meta(&mount.uuid, name),
+            // The engine has no say for its other paths: a write is an update.
+            _ => return Ok(true),
+        };
+        if key.len() > crate::storage::MAX_KEY_LEN {
+            return Ok(false);
+        }
+        Ok(self.store.barrier.get(&key).await.map_err(StoreError::from)?.is_some())
+    }
+
+    /// The secret that a permit is for, below one of the engine's areas (`data`, `metadata`, …).
+    fn locate(permit: &Permit, areas: &[&str]) -> Result<Place, KvError> {
+        if permit.mount().engine != Engine::Kv2 {
+            return Err(KvError::UnsupportedPath);
+        }
+        let (area, name) = permit.rest().split_once('/').ok_or(KvError::UnsupportedPath)?;
+        if !areas.contains(&area) {
+            return Err(KvError::UnsupportedPath);
+        }
+        check_name(name)?;
+        Ok(Place { mount: Arc::clone(permit.mount()), name: name.to_owned() })
+    }
+
+    async fn find(&self, place: &Place) -> Result<Option<Seen<Secret>>, StoreError> {
+        self.store.read(&place.key()).await
+    }
+}
+
+/// Where a secret is.
+struct Place {
+    mount: Arc<Mount>,
+    name: String,
+}
+
+impl Place {
+    fn key(&self) -> Key {
+        keys::kv_meta(&self.mount.uuid, &self.name)
+    }
+
+    fn data_key(&self, version: u64) -> Key {
+        keys::kv_data(&self.mount.uuid, &self.name, version)
+    }
+}
+
+/// Checks a name: 1 to [`MAX_NAME_LEN`] bytes, segments of visible text between single slashes, none of them dots.
+fn check_name(name: &str) -> Result<(), KvError> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME_LEN {
+        "it is longer than 1024 bytes"
+    } else if name.chars().any(char::is_control) {
+        "it has control characters"
+    } else if name.split('/').any(str::is_empty) {
+        "it starts or ends with a slash or has two in a row"
+    } else if name.split('/').any(|segment| segment == "." || segment == "..") {
+        "it has a segment of dots"
+    } else {
+        return Ok(());
+    };
+    Err(KvError::InvalidName { name: name.chars().take(80).collect(), reason })
+}
+
+/// Checks the prefix of a listing: empty, or a name that ends with a slash.
+fn check_prefix(prefix: &str) -> Result<(), KvError> {
+    match prefix.strip_suffix('/') {
+        None if prefix.is_empty() => Ok(()),
+        None => Err(KvError::UnsupportedPath),
+        Some(folder) => check_name(folder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_mislead_are_refused() {
+        for name in ["", "a//b", "/a", "a/", "a/../b", ".", "a\0b", "a\nb", &"x".repeat(1025)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["a", "a/b c", "…/ü", "a.b/..c", &"x".repeat(1024)] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+}

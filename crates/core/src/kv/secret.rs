@@ -1,0 +1,228 @@
+//! The record of a secret: its versions, their stages, and what is said about it. The payloads lie beside it, one
+//! record a version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Timestamp, nanos};
+
+/// The stage that readers see by default.
+pub const CURRENT: &str = "current";
+/// The stage of the version that was current before.
+pub const PREVIOUS: &str = "previous";
+/// The stage of a version that a rotation prepares; no reader sees it by default.
+pub const PENDING: &str = "pending";
+
+/// Versions that are kept if neither the mount nor the secret says how many.
+pub const DEFAULT_MAX_VERSIONS: u32 = 10;
+
+/// Whether a version can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionState {
+    /// Readable.
+    Live,
+    /// Deleted, but its payload is kept and can be had back.
+    Deleted,
+    /// Its payload is gone.
+    Destroyed,
+}
+
+/// What is known of one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// 1 for the first.
+    pub number: u64,
+    /// A UUID-like token; AWS's clients choose it (`ClientRequestToken`).
+    pub id: String,
+    /// When it was written.
+    #[serde(with = "nanos")]
+    pub created: Timestamp,
+    /// When it was or will be deleted.
+    #[serde(with = "nanos::option")]
+    pub deletion_time: Option<Timestamp>,
+    /// Whether its payload is gone.
+    pub destroyed: bool,
+    /// Its labels. A label is on at most one version of a secret.
+    pub stages: Vec<String>,
+}
+
+impl Version {
+    /// Whether it can be read at `now`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> VersionState {
+        if self.destroyed {
+            VersionState::Destroyed
+        } else if self.deletion_time.is_some_and(|at| at <= now) {
+            VersionState::Deleted
+        } else {
+            VersionState::Live
+        }
+    }
+
+    fn has(&self, stage: &str) -> bool {
+        self.stages.iter().any(|label| label == stage)
+    }
+}
+
+/// A secret that is deleted as a whole, and until when it can be restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// When it was deleted.
+    #[serde(with = "nanos")]
+    pub deleted: Timestamp,
+    /// When it is gone for good.
+    #[serde(with = "nanos")]
+    pub until: Timestamp,
+}
+
+/// A secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// When the first version or the metadata was written.
+    #[serde(with = "nanos")]
+    pub created: Timestamp,
+    /// When it last changed.
+    #[serde(with = "nanos")]
+    pub updated: Timestamp,
+    /// Ascending by number.
+    pub versions: Vec<Version>,
+    /// The highest number ever given; numbers are not given twice.
+    pub latest: u64,
+    /// How many versions are kept; 0: as the mount says.
+    pub max_versions: u32,
+    /// Whether a write must name the version it replaces.
+    pub cas_required: bool,
+    /// Seconds after which a new version is deleted; 0: as the mount says, negative: never.
+    pub delete_version_after: i64,
+    /// Said by Vault's clients.
+    pub custom_metadata: BTreeMap<String, String>,
+    /// Said by AWS's clients.
+    pub tags: BTreeMap<String, String>,
+    /// For people.
+    pub description: String,
+    /// The six characters that end the secret's ARN, so that a secret of the same name made later is another.
+    pub arn_suffix: String,
+    /// Set while the secret is deleted as a whole and can still be restored.
+    pub recovery: Option<Recovery>,
+    /// The day of the last read, in days since 1970; 0: never.
+    pub last_accessed_day: u32,
+}
+
+impl Secret {
+    /// A secret without a version.
+    #[must_use]
+    pub fn new(now: Timestamp, arn_suffix: String) -> Self {
+        Self {
+            created: now,
+            updated: now,
+            versions: Vec::new(),
+            latest: 0,
+            max_versions: 0,
+            cas_required: false,
+            delete_version_after: 0,
+            custom_metadata: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            description: String::new(),
+            arn_suffix,
+            recovery: None,
+            last_accessed_day: 0,
+        }
+    }
+
+    /// The version that carries a stage.
+    #[must_use]
+    pub fn staged(&self, stage: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.has(stage))
+    }
+
+    /// The version of that number.
+    #[must_use]
+    pub fn version(&self, number: u64) -> Option<&Version> {
+        self.versions.binary_search_by_key(&number, |version| version.number).ok().map(|index| &self.versions[index])
+    }
+
+    pub(super) fn version_mut(&mut self, number: u64) -> Option<&mut Version> {
+        self.versions
+            .binary_search_by_key(&number, |version| version.number)
+            .ok()
+            .map(|index| &mut self.versions[index])
+    }
+
+    /// The number of the current version; 0: there is none.
+    #[must_use]
+    pub fn current(&self) -> u64 {
+        self.staged(CURRENT).map_or(0, |version| version.number)
+    }
+
+    /// The number of the oldest version that is still known; 0: there is none.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.versions.first().map_or(0, |version| version.number)
+    }
+
+    /// Adds a version and makes it the current one: what was current becomes previous.
+    pub(super) fn promote_new(&mut self, id: String, created: Timestamp, deletion_time: Option<Timestamp>) -> u64 {
+        self.latest += 1;
+        if let Some(old) = self.staged(CURRENT).map(|version| version.number) {
+            self.unstage(CURRENT);
+            self.unstage(PREVIOUS);
+            if let Some(version) = self.version_mut(old) {
+                version.stages.push(PREVIOUS.to_owned());
+            }
+        }
+        let stages = vec![CURRENT.to_owned()];
+        self.versions.push(Version { number: self.latest, id, created, deletion_time, destroyed: false, stages });
+        self.updated = created;
+        self.latest
+    }
+
+    fn unstage(&mut self, stage: &str) {
+        for version in &mut self.versions {
+            version.stages.retain(|label| label != stage);
+        }
+    }
+
+    /// Forgets the oldest versions beyond `keep`, and says which. What is current or pending stays.
+    pub(super) fn prune(&mut self, keep: u32) -> Vec<u64> {
+        let excess = self.versions.len().saturating_sub(keep as usize);
+        let gone: Vec<u64> = self
+            .versions
+            .iter()
+            .take(excess)
+            .filter(|version| !version.has(CURRENT) && !version.has(PENDING))
+            .map(|version| version.number)
+            .collect();
+        self.versions.retain(|version| !gone.contains(&version.number));
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_versions(count: u64) -> Secret {
+        let mut secret = Secret::new(Timestamp::UNIX_EPOCH, "abcdef".into());
+        for number in 1..=count {
+            assert_eq!(secret.promote_new(format!("id-{number}"), Timestamp::UNIX_EPOCH, None), number);
+        }
+        secret
+    }
+
+    #[test]
+    fn a_stage_is_on_one_version() {
+        let secret = with_versions(4);
+        let labelled: Vec<(u64, &[String])> =
+            secret.versions.iter().filter(|v| !v.stages.is_empty()).map(|v| (v.number, v.stages.as_slice())).collect();
+        assert_eq!(labelled, [(3, &[PREVIOUS.to_owned()][..]), (4, &[CURRENT.to_owned()][..])]);
+    }
+
+    #[test]
+    fn pruning_spares_what_is_in_use() {
+        let mut secret = with_versions(3);
+        secret.versions[0].stages.push(PENDING.into());
+        assert_eq!(secret.prune(1), [2]);
+        assert_eq!(secret.versions.iter().map(|v| v.number).collect::<Vec<_>>(), [1, 3]);
+    }
+}
