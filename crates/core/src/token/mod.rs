@@ -1,0 +1,159 @@
+//! Tokens: who may ask, until when.
+
+mod create;
+mod entry;
+mod expire;
+mod lookup;
+mod renew;
+mod revoke;
+mod role;
+pub(crate) mod ttl;
+
+use std::{net::IpAddr, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ipnet::IpNet;
+
+pub use create::{CreateToken, Issued};
+pub use entry::{BATCH_PREFIX, Entry, SERVICE_PREFIX, TokenId, TokenKind};
+pub use lookup::Which;
+pub use role::{Role, RoleTokenType};
+
+use crate::{
+    barrier::{Batch, MacPurpose},
+    codec, keys,
+    mount::Mounts,
+    policies::Policies,
+    secret::SecretString,
+    storage::Commit,
+    store::{Seen, Store, StoreError},
+};
+
+/// The longest token that is looked at, in bytes. A batch token carries its policies and metadata.
+pub const MAX_TOKEN_LEN: usize = 8192;
+
+/// A token operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The request contradicts a rule; the text says which.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such token, or the accessor is unknown.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The token to look up is none of this store.
+    #[error("bad token")]
+    BadToken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TokenError {
+    fn invalid(text: impl Into<String>) -> Self {
+        Self::Invalid(text.into())
+    }
+}
+
+/// A token that was presented and found good.
+#[derive(Debug, Clone)]
+pub(crate) struct Presented {
+    pub(crate) id: TokenId,
+    pub(crate) entry: Entry,
+}
+
+/// All tokens.
+pub struct Tokens {
+    store: Arc<Store>,
+    policies: Arc<Policies>,
+    mounts: Arc<Mounts>,
+}
+
+impl Tokens {
+    pub(crate) fn new(store: Arc<Store>, policies: Arc<Policies>, mounts: Arc<Mounts>) -> Self {
+        Self { store, policies, mounts }
+    }
+
+    /// Finds the entry of a token that is good now.
+    pub(crate) async fn resolve(&self, token: &SecretString) -> Result<Option<Presented>, StoreError> {
+        if token.is_empty() || token.len() > MAX_TOKEN_LEN {
+            return Ok(None);
+        }
+        let id = self.id_of(token);
+        let entry = if token.expose_secret().starts_with(BATCH_PREFIX) {
+            self.open_batch(token).await?
+        } else {
+            self.find(&id).await?.map(|seen| seen.value)
+        };
+        let now = self.store.now();
+        Ok(entry.filter(|entry| entry.is_live(now)).map(|entry| Presented { id, entry }))
+    }
+
+    /// Takes one use off a counted token. `None`: the last use was taken by another request meanwhile.
+    pub(crate) async fn take_use(&self, presented: Presented) -> Result<Option<Presented>, StoreError> {
+        let key = keys::token(&presented.id.0);
+        let _lock = self.store.lock(&key).await;
+        let Some(Seen { revision, value: mut entry }) = self.find(&presented.id).await? else { return Ok(None) };
+        if !entry.is_live(self.store.now()) {
+            return Ok(None);
+        }
+        // -1 stands for "used up": good for the request under way and no other.
+        entry.uses = if entry.uses == 1 { -1 } else { entry.uses - 1 };
+        let batch = Batch::new().expect(key.clone(), Some(revision)).put(key, Store::encode(&entry)?);
+        match self.store.commit(batch).await? {
+            Commit::Committed(_) => Ok(Some(Presented { entry, ..presented })),
+            Commit::Conflict(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn id_of(&self, token: &SecretString) -> TokenId {
+        TokenId(hex::encode(self.store.barrier.mac(MacPurpose::Token, &[token.expose_secret().as_bytes()])))
+    }
+
+    fn accessor_hash(&self, accessor: &str) -> String {
+        // A byte that is in no token keeps the two kinds of hash apart.
+        hex::encode(self.store.barrier.mac(MacPurpose::Token, &[b"\0accessor\0", accessor.as_bytes()]))
+    }
+
+    async fn find(&self, id: &TokenId) -> Result<Option<Seen<Entry>>, StoreError> {
+        self.store.read(&keys::token(&id.0)).await
+    }
+
+    /// Opens a batch token. It ends with its parent, as a service token would.
+    async fn open_batch(&self, token: &SecretString) -> Result<Option<Entry>, StoreError> {
+        let body = &token.expose_secret()[BATCH_PREFIX.len()..];
+        let Ok(blob) = URL_SAFE_NO_PAD.decode(body) else { return Ok(None) };
+        let Ok(plaintext) = self.store.barrier.open_token(&blob) else { return Ok(None) };
+        let entry: Entry = codec::decode(&plaintext)?;
+        if let Some(parent) = &entry.parent {
+            let now = self.store.now();
+            if self.find(parent).await?.is_none_or(|seen| !seen.value.is_live(now)) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(entry))
+    }
+}
+
+/// Whether `address` may use something bound to `cidrs`. Without an address (a caller in this process) only what is
+/// not bound is open.
+#[must_use]
+pub fn address_allowed(cidrs: &[IpNet], address: Option<IpAddr>) -> bool {
+    cidrs.is_empty() || address.is_some_and(|address| cidrs.iter().any(|cidr| cidr.contains(&address.to_canonical())))
+}
+
+/// Lower-cases, sorts and deduplicates policy names; `root` stands alone.
+#[must_use]
+pub fn sanitize_policies<S: AsRef<str>>(names: &[S], add_default: bool) -> Vec<String> {
+    let mut clean: Vec<String> =
+        names.iter().map(|name| name.as_ref().trim().to_lowercase()).filter(|name| !name.is_empty()).collect();
+    if clean.iter().any(|name| name == "root") {
+        return vec!["root".to_owned()];
+    }
+    if add_default {
+        clean.push("default".to_owned());
+    }
+    clean.sort();
+    clean.dedup();
+    clean
+}
