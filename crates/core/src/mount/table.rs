@@ -1,0 +1,369 @@
+//! The table of mounts: loaded once, read without a lock, changed by one writer at a time.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+use super::{Engine, Mount, MountConfig};
+use crate::{
+    barrier::Batch,
+    door::Permit,
+    keys,
+    store::{Store, StoreError},
+};
+
+/// The longest mount path, in bytes.
+const MAX_PATH: usize = 512;
+
+/// A mount could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The path cannot be a mount's.
+    #[error("{path:?} cannot be a mount path: {reason}")]
+    InvalidPath {
+        /// The path as given.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Another mount is there, above or below.
+    #[error("path is already in use at {0}")]
+    InUse(String),
+    /// Nothing is mounted there.
+    #[error("no matching mount at {0:?}")]
+    NotMounted(String),
+    /// The mount belongs to the server.
+    #[error("cannot {verb} {path:?}: it is part of the server")]
+    Builtin {
+        /// What was asked.
+        verb: &'static str,
+        /// Where.
+        path: String,
+    },
+    /// A default TTL above the maximum.
+    #[error("given default lease TTL of {default} seconds is greater than the max lease TTL of {max} seconds")]
+    TtlOrder {
+        /// The default, in seconds.
+        default: u64,
+        /// The maximum, in seconds.
+        max: u64,
+    },
+    /// A secrets mount was to become an auth method or the reverse.
+    #[error("cannot move {from:?} to {to:?}: secrets engines and auth methods do not change places")]
+    ClassChange {
+        /// From where.
+        from: String,
+        /// To where.
+        to: String,
+    },
+    /// A `kv` mount cannot go back to unversioned.
+    #[error("cannot change the kv version of {0:?}: enable a new mount and copy the secrets")]
+    VersionChange(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a new mount is made from.
+#[derive(Debug)]
+pub struct Enable {
+    /// The full path: `team/secret`, `auth/approle`; slashes at its ends do not matter.
+    pub path: String,
+    /// What serves it.
+    pub engine: Engine,
+    /// For people.
+    pub description: String,
+    /// As given.
+    pub options: BTreeMap<String, String>,
+    /// Settings.
+    pub config: MountConfig,
+    /// As given.
+    pub local: bool,
+    /// As given.
+    pub seal_wrap: bool,
+}
+
+/// A change to a mount: settings are replaced by what `config` makes of them.
+pub struct Tune<'a> {
+    /// The new description, if it changes.
+    pub description: Option<String>,
+    /// Options that are added or replaced.
+    pub options: BTreeMap<String, String>,
+    /// Changes the settings.
+    pub config: &'a (dyn Fn(&mut MountConfig) + Sync),
+}
+
+/// A path and the mount that serves it.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    /// The mount.
+    pub mount: Arc<Mount>,
+}
+
+impl Routed {
+    /// The path below the mount.
+    #[must_use]
+    pub fn rest<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.mount.path.as_str()).unwrap_or("")
+    }
+}
+
+type Table = HashMap<String, Arc<Mount>>;
+
+/// All mounts.
+pub struct Mounts {
+    store: Arc<Store>,
+    table: ArcSwap<Table>,
+    /// Held while the table changes, so that two mounts cannot take one place.
+    changing: Mutex<()>,
+}
+
+impl Mounts {
+    pub(crate) async fn load(store: Arc<Store>) -> Result<Self, StoreError> {
+        let mounts = Self { store, table: ArcSwap::default(), changing: Mutex::new(()) };
+        mounts.reload().await?;
+        Ok(mounts)
+    }
+
+    /// Reads the table anew from the store.
+    pub(crate) async fn reload(&self) -> Result<(), StoreError> {
+        let stored = self.store.read_all::<Mount>(keys::MOUNTS).await?;
+        let table = stored.into_iter().map(|(_, mount)| (mount.path.clone(), Arc::new(mount))).collect();
+        self.table.store(Arc::new(table));
+        Ok(())
+    }
+
+    /// Mounts what every server has: `sys/` and `auth/token/`.
+    pub(crate) async fn enable_builtins(&self) -> Result<(), MountError> {
+        for (path, engine, description) in [
+            ("sys/", Engine::System, "system endpoints used for control, policy and debugging"),
+            ("auth/token/", Engine::Token, "token based credentials"),
+        ] {
+            if !self.table.load().contains_key(path) {
+                let mount = self.build(Enable {
+                    path: path.to_owned(),
+                    engine,
+                    description: description.to_owned(),
+                    options: BTreeMap::new(),
+                    config: MountConfig::default(),
+                    local: false,
+                    seal_wrap: false,
+                })?;
+                self.store.write(keys::mount(path), &mount).await?;
+            }
+        }
+        Ok(self.reload().await?)
+    }
+
+    /// The mount with the longest prefix of `path`. A path that names the mount itself, without its trailing slash,
+    /// is not below it.
+    #[must_use]
+    pub fn route(&self, path: &str) -> Option<Routed> {
+        let table = self.table.load();
+        let mut end = path.len();
+        while let Some(slash) = path[..end].rfind('/') {
+            if let Some(mount) = table.get(&path[..=slash]) {
+                return Some(Routed { mount: Arc::clone(mount) });
+            }
+            end = slash;
+        }
+        None
+    }
+
+    /// The mount at exactly `path` (trailing slash optional).
+    #[must_use]
+    pub fn at(&self, path: &str) -> Option<Arc<Mount>> {
+        let table = self.table.load();
+        table.get(path).or_else(|| table.get(&format!("{path}/"))).cloned()
+    }
+
+    /// All mounts, by path.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Mount>> {
+        let mut mounts: Vec<_> = self.table.load().values().cloned().collect();
+        mounts.sort_by(|a, b| a.path.cmp(&b.path));
+        mounts
+    }
+
+    /// Mounts an engine.
+    ///
+    /// # Errors
+    /// When the path is invalid or taken, or the settings contradict each other.
+    pub async fn enable(&self, permit: Permit, what: Enable) -> Result<(), MountError> {
+        permit.spend();
+        self.enable_unguarded(what).await
+    }
+
+    /// Mounts an engine at start-up, before there is anybody to ask.
+    pub(crate) async fn enable_unguarded(&self, mut what: Enable) -> Result<(), MountError> {
+        what.path = check_path(&what.path)?;
+        check_ttls(&what.config)?;
+        let _changing = self.changing.lock().await;
+        self.check_free(&what.path, None)?;
+        let mount = self.build(what)?;
+        let key = keys::mount(&mount.path);
+        let batch = Batch::new().expect(key.clone(), None).put(key, Store::encode(&mount)?);
+        self.store.apply(batch).await?;
+        Ok(self.reload().await?)
+    }
+
+    /// Takes a mount away and removes all it held. Requests fail at once; the records are gone when this answers,
+    /// or, after a crash in between, at the next start.
+    ///
+    /// # Errors
+    /// When the mount is part of the server. A mount that is not there is no error, as with Vault.
+    pub async fn disable(&self, permit: Permit, path: &str) -> Result<Option<Arc<Mount>>, MountError> {
+        permit.spend();
+        let removed = self.detach(path).await?;
+        self.sweep().await?;
+        Ok(removed)
+    }
+
+    async fn detach(&self, path: &str) -> Result<Option<Arc<Mount>>, MountError> {
+        let _changing = self.changing.lock().await;
+        let Some(mount) = self.at(path) else { return Ok(None) };
+        if mount.engine.is_builtin() {
+            return Err(MountError::Builtin { verb: "disable", path: mount.path.clone() });
+        }
+        let batch =
+            Batch::new().delete(keys::mount(&mount.path)).put(keys::sweep(&mount.uuid), Store::encode(&mount.uuid)?);
+        self.store.apply(batch).await?;
+        self.reload().await?;
+        Ok(Some(mount))
+    }
+
+    /// Removes what disabled mounts left behind.
+    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
+        for uuid in self.store.names(keys::SWEEPS).await? {
+            for prefix in keys::of_mount(&uuid) {
+                self.store.delete_below(&prefix).await?;
+            }
+            self.store.delete(keys::sweep(&uuid)).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves a mount with all that it holds. Effective when this answers.
+    ///
+    /// # Errors
+    /// When either path is unfit.
+    pub async fn remount(&self, permit: Permit, from: &str, to: &str) -> Result<(), MountError> {
+        permit.spend();
+        let to = check_path(to)?;
+        let _changing = self.changing.lock().await;
+        let mount = self.at(from).ok_or_else(|| MountError::NotMounted(from.to_owned()))?;
+        if mount.engine.is_builtin() {
+            return Err(MountError::Builtin { verb: "move", path: mount.path.clone() });
+        }
+        if mount.engine.is_auth() != to.starts_with("auth/") {
+            return Err(MountError::ClassChange { from: mount.path.clone(), to });
+        }
+        self.check_free(&to, Some(&mount.path))?;
+        let moved = Mount { path: to, ..(*mount).clone() };
+        let batch = Batch::new().delete(keys::mount(&mount.path)).put(keys::mount(&moved.path), Store::encode(&moved)?);
+        self.store.apply(batch).await?;
+        Ok(self.reload().await?)
+    }
+
+    /// Changes a mount's settings.
+    ///
+    /// # Errors
+    /// When nothing is mounted there or the settings contradict each other.
+    pub async fn tune(&self, permit: Permit, path: &str, tune: Tune<'_>) -> Result<(), MountError> {
+        permit.spend();
+        let _changing = self.changing.lock().await;
+        let mount = self.at(path).ok_or_else(|| MountError::NotMounted(path.to_owned()))?;
+        let mut tuned = (*mount).clone();
+        (tune.config)(&mut tuned.config);
+        check_ttls(&tuned.config)?;
+        if let Some(version) = tune.options.get("version") {
+            let wanted = Engine::secrets("kv", Some(version));
+            if wanted != Some(tuned.engine) {
+                return Err(MountError::VersionChange(mount.path.clone()));
+            }
+        }
+        tuned.options.extend(tune.options);
+        if let Some(description) = tune.description {
+            tuned.description = description;
+        }
+        self.store.write(keys::mount(&tuned.path), &tuned).await?;
+        Ok(self.reload().await?)
+    }
+
+    fn build(&self, what: Enable) -> Result<Mount, StoreError> {
+        let random = &self.store.random;
+        let suffix: [u8; 4] = random.bytes()?;
+        let mut options = what.options;
+        match what.engine {
+            Engine::Kv2 => _ = options.insert("version".to_owned(), "2".to_owned()),
+            Engine::Kv1 => _ = options.entry("version".to_owned()).or_insert_with(|| "1".to_owned()),
+            _ => {}
+        }
+        Ok(Mount {
+            path: what.path,
+            engine: what.engine,
+            uuid: random.uuid()?.to_string(),
+            accessor: format!("{}_{}", accessor_prefix(what.engine), hex::encode(suffix)),
+            description: what.description,
+            options,
+            config: what.config,
+            local: what.local,
+            seal_wrap: what.seal_wrap,
+        })
+    }
+
+    fn check_free(&self, path: &str, except: Option<&str>) -> Result<(), MountError> {
+        let table = self.table.load();
+        let clash = table
+            .keys()
+            .filter(|taken| Some(taken.as_str()) != except)
+            .find(|taken| taken.starts_with(path) || path.starts_with(taken.as_str()));
+        match clash {
+            None => Ok(()),
+            Some(taken) => Err(MountError::InUse(taken.clone())),
+        }
+    }
+}
+
+fn accessor_prefix(engine: Engine) -> String {
+    if engine.is_auth() { format!("auth_{}", engine.name()) } else { engine.name().to_owned() }
+}
+
+/// Checks and completes a mount path.
+fn check_path(path: &str) -> Result<String, MountError> {
+    let bare = path.trim_matches('/');
+    let invalid = |reason| Err(MountError::InvalidPath { path: path.chars().take(80).collect(), reason });
+    if bare.is_empty() || bare == "auth" {
+        return invalid("it is empty");
+    }
+    if bare.len() > MAX_PATH {
+        return invalid("it is longer than 512 bytes");
+    }
+    if bare.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return invalid("it has white space or control characters");
+    }
+    if bare.contains(['*', '+', '?', '#', '%', '\\']) {
+        return invalid("it has one of * + ? # % \\");
+    }
+    if bare.split('/').any(|segment| segment.is_empty() || segment == "." || segment == "..") {
+        return invalid("it has an empty segment or one of dots");
+    }
+    let reserved = ["sys", "cubbyhole", "identity", "auth/token"];
+    if reserved.iter().any(|taken| bare == *taken || bare.strip_prefix(taken).is_some_and(|rest| rest.starts_with('/')))
+    {
+        return Err(MountError::InUse(format!("{bare}/")));
+    }
+    Ok(format!("{bare}/"))
+}
+
+fn check_ttls(config: &MountConfig) -> Result<(), MountError> {
+    let max = if config.max_lease_ttl == 0 { super::MAX_LEASE_TTL } else { config.max_lease_ttl };
+    if config.default_lease_ttl > max {
+        return Err(MountError::TtlOrder { default: config.default_lease_ttl, max });
+    }
+    Ok(())
+}
