@@ -59,3 +59,40 @@ pub fn after(start: Timestamp, seconds: u64) -> Timestamp {
 pub fn seconds_until(now: Timestamp, then: Timestamp) -> u64 {
     u64::try_from(then.duration_since(now).as_secs()).unwrap_or(0)
 }
+
+/// How records hold times: nanoseconds since 1970 as an `i64`, which reaches to the year 2262; later is held there.
+pub(crate) mod nanos {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Timestamp;
+
+    fn to_nanos(time: Timestamp) -> i64 {
+        i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+    }
+
+    fn from_nanos(nanos: i64) -> Timestamp {
+        Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        to_nanos(*time).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(from_nanos)
+    }
+
+    /// The same for a time that may be absent.
+    pub(crate) mod option {
+        use super::{Deserialize, Deserializer, Serialize, Serializer, Timestamp, from_nanos, to_nanos};
+
+        #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+        pub(crate) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+            time.map(to_nanos).serialize(serializer)
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+            Ok(Option::<i64>::deserialize(deserializer)?.map(from_nanos))
+        }
+    }
+}

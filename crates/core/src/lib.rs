@@ -1,15 +1,31 @@
 //! The domain of Keyturn: secrets, versions, stages, policies, tokens, mounts and the one guarded door to them.
 //!
-//! This crate knows no HTTP, no SQL, no disk and no network. What it needs from the outside it names as
-//! traits: [`storage::Storage`], [`barrier::Barrier`], [`seal::Seal`], [`audit::Device`], [`clock::Clock`].
+//! This crate knows no HTTP, no SQL, no disk and no network. What it needs from the outside it names as traits:
+//! [`storage::Storage`], [`barrier::Barrier`], [`seal::Seal`], [`audit::Device`], [`clock::Clock`].
+//!
+//! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
+//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`] and [`login`] are what it can do with one.
 
 pub mod audit;
+pub mod audit_devices;
 pub mod barrier;
 pub mod clock;
 pub mod codec;
+pub mod core;
+pub mod door;
 pub mod duration;
+mod keys;
+pub mod kv;
+pub mod login;
+pub mod mount;
+pub mod node;
+pub mod policies;
 pub mod policy;
 pub mod random;
 pub mod seal;
 pub mod secret;
 pub mod storage;
+mod store;
+pub mod token;
+
+pub use store::StoreError;

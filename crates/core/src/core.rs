@@ -1,0 +1,185 @@
+//! The open store: everything that can be asked while it is unsealed. Dropping it wipes the keys.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    audit::{Broker, DeviceFactory},
+    audit_devices::{AuditDevices, ConfiguredDevice},
+    barrier::{Barrier, BarrierError, KeyStatus},
+    clock::{Clock, Timestamp},
+    door::Permit,
+    kv::Kv,
+    login::Logins,
+    mount::{Enable, Engine, MountConfig, MountError, Mounts},
+    policies::Policies,
+    secret::SecretString,
+    store::{Store, StoreError},
+    token::{Entry, Issued, TokenError, TokenKind, Tokens},
+};
+
+/// The open store.
+pub struct Core {
+    store: Arc<Store>,
+    mounts: Arc<Mounts>,
+    policies: Arc<Policies>,
+    tokens: Arc<Tokens>,
+    kv: Kv,
+    logins: Logins,
+    audit_devices: AuditDevices,
+}
+
+/// The store could not be opened or prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A built-in mount could not be made.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The root token could not be issued.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl Core {
+    /// Opens what lies behind `barrier`, and completes a store that is new or was interrupted while it was made.
+    pub(crate) async fn open(
+        barrier: Arc<dyn Barrier>,
+        clock: Arc<dyn Clock>,
+        factory: Arc<dyn DeviceFactory>,
+        configured: &[ConfiguredDevice],
+    ) -> Result<Self, OpenError> {
+        let store = Arc::new(Store::new(barrier, clock));
+        let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
+        mounts.enable_builtins().await?;
+        mounts.sweep().await?;
+        let policies = Arc::new(Policies::load(Arc::clone(&store)).await?);
+        if !policies.exists(crate::policy::builtin::DEFAULT) {
+            policies.create_default().await?;
+        }
+        let tokens = Arc::new(Tokens::new(Arc::clone(&store), Arc::clone(&policies), Arc::clone(&mounts)));
+        let audit_devices = AuditDevices::load(Arc::clone(&store), factory, configured).await?;
+        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens));
+        Ok(Self { kv: Kv::new(Arc::clone(&store)), store, mounts, policies, tokens, logins, audit_devices })
+    }
+
+    /// Issues a root token: at initialisation, and for a development server.
+    pub(crate) async fn issue_root(&self, id: Option<SecretString>) -> Result<Issued, TokenError> {
+        let entry = Entry {
+            accessor: String::new(),
+            policies: vec!["root".to_owned()],
+            path: "auth/token/root".to_owned(),
+            display_name: "root".to_owned(),
+            meta: BTreeMap::new(),
+            created: self.now(),
+            ttl: 0,
+            expires: None,
+            explicit_max_ttl: 0,
+            period: 0,
+            max_ttl: 0,
+            uses: 0,
+            parent: None,
+            kind: TokenKind::Service,
+            renewable: false,
+            role: None,
+            bound_cidrs: Vec::new(),
+            last_renewal: None,
+        };
+        self.tokens.issue(entry, id).await
+    }
+
+    /// Mounts versioned secrets at `secret/` unless something is there, for a development server.
+    pub(crate) async fn ensure_secret_mount(&self) -> Result<(), MountError> {
+        if self.mounts.at("secret/").is_some() {
+            return Ok(());
+        }
+        let secret = Enable {
+            path: "secret/".to_owned(),
+            engine: Engine::Kv2,
+            description: "key/value secret storage".to_owned(),
+            options: BTreeMap::new(),
+            config: MountConfig::default(),
+            local: false,
+            seal_wrap: false,
+        };
+        self.mounts.enable_unguarded(secret).await
+    }
+
+    /// One round of upkeep: removes tokens that have ended, writes access dates down.
+    ///
+    /// # Errors
+    /// When the store fails; the next round goes on where this one stopped.
+    pub async fn tend(&self) -> Result<(), StoreError> {
+        self.tokens.expire_due().await?;
+        self.kv.flush_accesses().await?;
+        Ok(())
+    }
+
+    /// The newest data key's term, age and use.
+    #[must_use]
+    pub fn key_status(&self, permit: Permit) -> KeyStatus {
+        permit.spend();
+        self.store.barrier.key_status()
+    }
+
+    /// Starts a new term of data keys.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn rotate_keys(&self, permit: Permit) -> Result<KeyStatus, BarrierError> {
+        permit.spend();
+        self.store.barrier.rotate().await
+    }
+
+    /// The current time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.store.now()
+    }
+
+    /// The mounts.
+    #[must_use]
+    pub fn mounts(&self) -> &Mounts {
+        &self.mounts
+    }
+
+    /// The policies.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// The tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// The secrets.
+    #[must_use]
+    pub fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    /// The auth methods.
+    #[must_use]
+    pub fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// The audit devices.
+    #[must_use]
+    pub fn audit_devices(&self) -> &AuditDevices {
+        &self.audit_devices
+    }
+
+    pub(crate) fn audit(&self) -> &Broker {
+        self.audit_devices.broker()
+    }
+
+    /// Opens the audit devices' files anew, after somebody rotated them.
+    pub fn reopen_audit_devices(&self) {
+        self.audit().reopen_all();
+    }
+}

@@ -1,0 +1,126 @@
+//! Admission: find the token, ask the policy, write the audit log, hand out the permit.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{Ask, Caller, Exchange, Permit, special};
+use crate::{
+    core::Core,
+    mount::{Engine, Routed},
+    policy::{AclAsk, Decision, Grant, Operation},
+    store::StoreError,
+    token::{self, Presented},
+};
+
+/// Why somebody is turned away.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No token, a token that is not good, or a policy that does not allow it. One text for all of them, so that
+    /// an answer does not tell which.
+    #[error("permission denied")]
+    Denied,
+    /// No audit device could record the request.
+    #[error("internal error: no audit device could record the request")]
+    NotAudited,
+    /// Nothing is mounted there; told only to those with a good token.
+    #[error("no handler for route {0:?}. route entry not found.")]
+    NoRoute(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Core {
+    /// Checks and records a request. Whatever comes of it, the exchange must be concluded before the answer leaves.
+    pub async fn admit<'a>(&'a self, ask: Ask<'a>) -> (Exchange<'a>, Result<Permit, Refusal>) {
+        let routed = self.mounts().route(ask.path);
+        let mut exchange = Exchange::new(self, ask, routed.as_ref().map(|routed| Arc::clone(&routed.mount)));
+        let decided = self.decide(&mut exchange, routed).await;
+        let refusal = decided.as_ref().err().map(ToString::to_string);
+        if exchange.record_request(refusal.as_deref()).is_err() {
+            return (exchange, Err(Refusal::NotAudited));
+        }
+        (exchange, decided)
+    }
+
+    async fn decide(&self, exchange: &mut Exchange<'_>, routed: Option<Routed>) -> Result<Permit, Refusal> {
+        let Some(routed) = routed else {
+            self.identify(exchange).await?.ok_or(Refusal::Denied)?;
+            return Err(Refusal::NoRoute(exchange.ask.path.to_owned()));
+        };
+        let rest = routed.rest(exchange.ask.path);
+        let engine = routed.mount.engine;
+        if special::is_open(engine, rest) {
+            let caller = self.identify(exchange).await?;
+            return Ok(permit(exchange, &routed, caller, Grant::default()));
+        }
+        let caller = self.identify(exchange).await?.ok_or(Refusal::Denied)?;
+        exchange.operation = self.create_or_update(exchange.ask.operation, &routed, rest).await?;
+        let parsed: OnceCell<Option<Map<String, Value>>> = OnceCell::new();
+        let parse = || serde_json::from_slice(exchange.ask.data.expose_secret()).ok();
+        let parameters = || parsed.get_or_init(parse).as_ref();
+        let acl_ask = AclAsk {
+            path: exchange.ask.path,
+            operation: exchange.operation,
+            parameters: &parameters,
+            wrap_ttl: exchange.ask.wrap_ttl,
+        };
+        match caller.acl.allows(&acl_ask) {
+            Decision::Granted(grant) if grant.sudo || grant.root || !special::needs_sudo(engine, rest) => {
+                Ok(permit(exchange, &routed, Some(caller), grant))
+            }
+            Decision::Granted(_) | Decision::Denied(_) => Err(Refusal::Denied),
+        }
+    }
+
+    /// Finds out who asks. A counted token loses a use here, whatever comes of the request.
+    async fn identify(&self, exchange: &mut Exchange<'_>) -> Result<Option<Arc<Caller>>, StoreError> {
+        let Some(token) = exchange.ask.token else { return Ok(None) };
+        let Some(mut presented) = self.tokens().resolve(token).await? else { return Ok(None) };
+        let address = exchange.ask.remote.map(|remote| remote.ip());
+        if !token::address_allowed(&presented.entry.bound_cidrs, address) {
+            return Ok(None);
+        }
+        if presented.entry.uses > 0 {
+            match self.tokens().take_use(presented).await? {
+                None => return Ok(None),
+                Some(counted) => presented = counted,
+            }
+        }
+        let Presented { id, entry } = presented;
+        let acl = self.policies().acl(&entry.policies);
+        let caller = Arc::new(Caller { id, entry, acl });
+        exchange.caller = Some(Arc::clone(&caller));
+        Ok(Some(caller))
+    }
+
+    /// A write to what does not exist yet is a `Create`, for engines that can tell.
+    async fn create_or_update(&self, asked: Operation, routed: &Routed, rest: &str) -> Result<Operation, StoreError> {
+        if asked != Operation::Update {
+            return Ok(asked);
+        }
+        let mount = &routed.mount;
+        let exists = match mount.engine {
+            Engine::Kv1 | Engine::Kv2 => self.kv().exists(mount, rest).await?,
+            Engine::AppRole | Engine::UserPass => self.login_exists(mount, rest).await?,
+            Engine::Token => match rest.strip_prefix("roles/") {
+                Some(name) => self.tokens().find_role(name).await?.is_some(),
+                None => true,
+            },
+            Engine::System => true,
+        };
+        Ok(if exists { Operation::Update } else { Operation::Create })
+    }
+}
+
+fn permit(exchange: &Exchange<'_>, routed: &Routed, caller: Option<Arc<Caller>>, grant: Grant) -> Permit {
+    Permit {
+        path: exchange.ask.path.to_owned(),
+        operation: exchange.operation,
+        caller,
+        sudo: grant.root || grant.sudo,
+        mount: Arc::clone(&routed.mount),
+        remote: exchange.ask.remote.map(|remote| remote.ip()),
+    }
+}

@@ -1,0 +1,70 @@
+//! The one guarded door: whoever wants something says who they are and what they want; the answer is a [`Permit`],
+//! which every operation of core consumes. No permit, no operation, and no permit without the policy's word and an
+//! entry in the audit log.
+//!
+//! ```text
+//! Ask -> admit -> (Exchange, Ok(Permit))   -> operation(permit) -> exchange.conclude(answer) -> the answer leaves
+//!                 (Exchange, Err(Refusal)) ->                      exchange.conclude(error)  -> the error leaves
+//! ```
+
+mod admit;
+mod exchange;
+mod permit;
+mod special;
+
+use std::{net::SocketAddr, sync::Arc};
+
+pub use admit::Refusal;
+pub use exchange::{Answer, Exchange};
+pub use permit::Permit;
+
+use crate::{
+    policy::{Acl, Operation},
+    secret::{SecretBytes, SecretString},
+    token::{Entry, TokenId},
+};
+
+/// What is asked, by whom, from where.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// A UUID that names the request in the answer and the audit log.
+    pub request_id: &'a str,
+    /// What is to be done. A write is `Update`; the door makes it `Create` where nothing exists yet.
+    pub operation: Operation,
+    /// The full path without a leading slash: `secret/data/db`.
+    pub path: &'a str,
+    /// The token that was presented.
+    pub token: Option<&'a SecretString>,
+    /// Where the request came from.
+    pub remote: Option<SocketAddr>,
+    /// The request's parameters: the text of a JSON object. Empty: none.
+    pub data: &'a SecretBytes,
+    /// Seconds for which the answer is to be wrapped, if it is.
+    pub wrap_ttl: Option<u64>,
+}
+
+/// Who asks: a token that was good when the request came.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(crate) id: TokenId,
+    pub(crate) entry: Entry,
+    pub(crate) acl: Arc<Acl>,
+}
+
+impl Caller {
+    /// What is known of the token.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    pub(crate) fn id(&self) -> &TokenId {
+        &self.id
+    }
+
+    /// The compiled rules of its policies.
+    #[must_use]
+    pub fn acl(&self) -> &Acl {
+        &self.acl
+    }
+}

@@ -1,0 +1,72 @@
+//! The proof that a request was checked and recorded.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::Caller;
+use crate::{mount::Mount, policy::Operation};
+
+/// One checked and audited request. Only the door makes it, and an operation consumes it.
+#[must_use]
+#[derive(Debug)]
+pub struct Permit {
+    pub(super) path: String,
+    pub(super) operation: Operation,
+    pub(super) caller: Option<Arc<Caller>>,
+    pub(super) sudo: bool,
+    pub(super) mount: Arc<Mount>,
+    pub(super) remote: Option<IpAddr>,
+}
+
+impl Permit {
+    /// What was permitted.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The path that was permitted.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The mount that serves the path.
+    #[must_use]
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// The path below the mount.
+    #[must_use]
+    pub fn rest(&self) -> &str {
+        self.path.strip_prefix(self.mount.path.as_str()).unwrap_or("")
+    }
+
+    /// Where the request came from.
+    #[must_use]
+    pub fn remote(&self) -> Option<IpAddr> {
+        self.remote
+    }
+
+    /// Whether the caller has root or sudo on this path.
+    #[must_use]
+    pub fn has_sudo(&self) -> bool {
+        self.sudo
+    }
+
+    /// Who asks; `None` where no token is needed, such as a login.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.as_ref()
+    }
+
+    /// Uses the permit up, for an operation that needs no more of it.
+    pub fn spend(self) {
+        drop(self);
+    }
+
+    /// Uses the permit up and keeps who asked.
+    pub(crate) fn spend_as_caller(self) -> Option<Arc<Caller>> {
+        self.caller
+    }
+}

@@ -1,0 +1,64 @@
+//! Paths with a rule of their own: open without a token, or only to root and sudo.
+
+use crate::mount::Engine;
+
+/// Whether a path below a mount is open to those without a token: logins, and what clients ask before them.
+pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
+    match engine {
+        Engine::AppRole => rest == "login",
+        Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
+        Engine::System => rest == "internal/ui/mounts" || rest.starts_with("internal/ui/mounts/"),
+        Engine::Token | Engine::Kv1 | Engine::Kv2 => false,
+    }
+}
+
+/// Whether a path below a mount needs sudo besides the capability for the operation.
+pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
+    match engine {
+        Engine::System => {
+            const EXACT: &[&str] = &[
+                "audit",
+                "config/cors",
+                "leases",
+                "raw",
+                "remount",
+                "rotate",
+                "rotate/keyring",
+                "rotate/root",
+                "seal",
+                "step-down",
+            ];
+            const BELOW: &[&str] = &[
+                "audit/",
+                "auth/",
+                "config/auditing/",
+                "leases/lookup/",
+                "leases/revoke-force/",
+                "leases/revoke-prefix/",
+                "plugins/catalog/",
+                "raw/",
+                "revoke-force/",
+                "revoke-prefix/",
+            ];
+            EXACT.contains(&rest) || BELOW.iter().any(|prefix| rest.starts_with(prefix))
+        }
+        Engine::Token => {
+            matches!(rest, "accessors" | "accessors/" | "revoke-orphan") || rest.starts_with("revoke-orphan/")
+        }
+        Engine::Kv1 | Engine::Kv2 | Engine::AppRole | Engine::UserPass => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_logins_and_the_preflight_are_open() {
+        assert!(is_open(Engine::UserPass, "login/ann"));
+        assert!(!is_open(Engine::UserPass, "login/"));
+        assert!(!is_open(Engine::AppRole, "login/x"));
+        assert!(is_open(Engine::System, "internal/ui/mounts/secret/x"));
+        assert!(!is_open(Engine::System, "mounts"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The map of the store: which record lies under which key.
+//!
+//! ```text
+//! core/…                                   the seal and the keyring; owned by keyturn-storage
+//! mount/<path>                             a mount (mount::Mount)
+//! sweep/<uuid>                             a mount that is gone and whose records are being removed
+//! policy/<name>                            a policy's text
+//! audit/<path>                             an audit device
+//! token/id/<hash>                          a token (token::Entry); <hash> is the keyed hash, in hex
+//! token/accessor/<hash>                    the accessor's token
+//! token/child/<hash>/<hash>                a token's child
+//! token/expiry/<seconds>/<hash>            tokens by the time they end; seconds as 16 hex digits
+//! token/role/<name>                        a token role
+//! kv/<uuid>/config                         a versioned mount's settings
+//! kv/<uuid>/meta/<name>                    a secret (kv::Secret)
+//! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
+//! kv/<uuid>/flat/<name>                    an unversioned secret
+//! auth/<uuid>/…                            an auth method's own records
+//! ```
+//!
+//! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
+
+use crate::{clock::Timestamp, storage::Key};
+
+pub(crate) const MOUNTS: &[u8] = b"mount/";
+pub(crate) const SWEEPS: &[u8] = b"sweep/";
+pub(crate) const POLICIES: &[u8] = b"policy/";
+pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
+pub(crate) const TOKEN_ACCESSORS: &[u8] = b"token/accessor/";
+pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
+pub(crate) const TOKEN_ROLES: &[u8] = b"token/role/";
+
+/// Joins the parts to a key.
+pub(crate) fn join(parts: &[&[u8]]) -> Key {
+    parts.concat()
+}
+
+pub(crate) fn mount(path: &str) -> Key {
+    join(&[MOUNTS, path.as_bytes()])
+}
+
+pub(crate) fn sweep(uuid: &str) -> Key {
+    join(&[SWEEPS, uuid.as_bytes()])
+}
+
+pub(crate) fn policy(name: &str) -> Key {
+    join(&[POLICIES, name.as_bytes()])
+}
+
+pub(crate) fn audit_device(path: &str) -> Key {
+    join(&[AUDIT_DEVICES, path.as_bytes()])
+}
+
+pub(crate) fn token(id: &str) -> Key {
+    join(&[b"token/id/", id.as_bytes()])
+}
+
+pub(crate) fn token_accessor(hash: &str) -> Key {
+    join(&[TOKEN_ACCESSORS, hash.as_bytes()])
+}
+
+pub(crate) fn token_children(parent: &str) -> Key {
+    join(&[b"token/child/", parent.as_bytes(), b"/"])
+}
+
+pub(crate) fn token_child(parent: &str, child: &str) -> Key {
+    join(&[b"token/child/", parent.as_bytes(), b"/", child.as_bytes()])
+}
+
+pub(crate) fn token_expiry(at: Timestamp, id: &str) -> Key {
+    format!("token/expiry/{:016x}/{id}", at.as_second().max(0)).into_bytes()
+}
+
+pub(crate) fn token_role(name: &str) -> Key {
+    join(&[TOKEN_ROLES, name.as_bytes()])
+}
+
+pub(crate) fn kv_config(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/config"])
+}
+
+/// The prefix of all secrets of a versioned mount.
+pub(crate) fn kv_metas(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/meta/"])
+}
+
+pub(crate) fn kv_meta(mount: &str, name: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/meta/", name.as_bytes()])
+}
+
+pub(crate) fn kv_data(mount: &str, name: &str, version: u64) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/data/", name.as_bytes(), b"\0", &version.to_be_bytes()])
+}
+
+/// The prefix of all secrets of an unversioned mount.
+pub(crate) fn kv_flats(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/flat/"])
+}
+
+pub(crate) fn kv_flat(mount: &str, name: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/flat/", name.as_bytes()])
+}
+
+/// The prefixes under which a mount keeps everything it has.
+pub(crate) fn of_mount(uuid: &str) -> [Key; 2] {
+    [join(&[b"kv/", uuid.as_bytes(), b"/"]), join(&[b"auth/", uuid.as_bytes(), b"/"])]
+}

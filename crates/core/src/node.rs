@@ -1,0 +1,369 @@
+//! The server's state: not initialised, sealed, or unsealed. Each state is a type; only the unsealed one has anything
+//! to call, and leaving it drops the keys.
+//!
+//! ```text
+//! Uninitialized --initialize--> Sealed --offer(share)…--> Unsealed --seal--> Sealed
+//!                          (a static seal goes on to Unsealed by itself)
+//! ```
+
+use std::{
+    sync::{Arc, PoisonError, RwLock, Weak},
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+use crate::{
+    audit::DeviceFactory,
+    audit_devices::ConfiguredDevice,
+    clock::Clock,
+    core::{Core, OpenError},
+    door::Permit,
+    random::{Random, RandomError},
+    seal::{Seal, SealConfig, SealError, SealKind},
+    secret::{SecretBytes, SecretString},
+};
+
+/// How often upkeep runs.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// Why a request cannot be served at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// There is no store yet.
+    #[error("Vault is not initialized")]
+    Uninitialized,
+    /// The store is sealed.
+    #[error("Vault is sealed")]
+    Sealed,
+}
+
+/// A change of state failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The seal refused.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The store could not be prepared.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A share was offered to a store that unseals itself.
+    #[error("this store is unsealed by its own key, not by shares")]
+    NoShares,
+}
+
+/// Sealed: a configuration in the clear and the shares offered so far.
+struct Sealed {
+    config: SealConfig,
+    offered: Vec<SecretBytes>,
+    nonce: String,
+}
+
+/// What an offered share leads to.
+enum Offered {
+    /// More shares are needed.
+    More(Sealed),
+    /// There are enough: the sealed state is used up.
+    Enough { config: SealConfig, shares: Vec<SecretBytes> },
+}
+
+impl Sealed {
+    fn new(config: SealConfig) -> Self {
+        Self { config, offered: Vec::new(), nonce: String::new() }
+    }
+
+    fn offer(mut self, share: SecretBytes, random: &Random) -> Result<Offered, RandomError> {
+        let known = |offered: &SecretBytes| offered.expose_secret() == share.expose_secret();
+        if !self.offered.iter().any(known) {
+            self.offered.push(share);
+        }
+        if self.offered.len() >= usize::from(self.config.threshold) {
+            return Ok(Offered::Enough { config: self.config, shares: self.offered });
+        }
+        if self.nonce.is_empty() {
+            self.nonce = random.uuid()?.to_string();
+        }
+        Ok(Offered::More(self))
+    }
+}
+
+enum Phase {
+    Uninitialized,
+    Sealed(Sealed),
+    Unsealed { config: SealConfig, core: Arc<Core> },
+}
+
+/// What anybody may know of the server's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How the root key is guarded.
+    pub kind: SealKind,
+    /// Whether there is a store.
+    pub initialized: bool,
+    /// Whether it is sealed.
+    pub sealed: bool,
+    /// Shares needed to unseal.
+    pub threshold: u8,
+    /// Shares made.
+    pub shares: u8,
+    /// Shares offered so far.
+    pub progress: usize,
+    /// Names the attempt to unseal that is under way.
+    pub nonce: String,
+    /// Identifies the store; empty before there is one.
+    pub store_id: String,
+    /// The storage backend.
+    pub storage: &'static str,
+}
+
+/// What initialisation shows, once.
+pub struct Initialization {
+    /// The shares of the root key; empty for a static seal.
+    pub shares: Vec<SecretBytes>,
+    /// The first token.
+    pub root_token: SecretString,
+}
+
+/// One server process and its store.
+pub struct Node {
+    seal: Arc<dyn Seal>,
+    clock: Arc<dyn Clock>,
+    factory: Arc<dyn DeviceFactory>,
+    configured: Vec<ConfiguredDevice>,
+    random: Random,
+    phase: RwLock<Phase>,
+    /// Held over a change of state, which takes several steps.
+    changing: Mutex<()>,
+}
+
+impl Node {
+    /// Finds out which state the store is in; a static seal is opened at once. Must run inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn start(
+        seal: Arc<dyn Seal>,
+        clock: Arc<dyn Clock>,
+        factory: Arc<dyn DeviceFactory>,
+        configured: Vec<ConfiguredDevice>,
+    ) -> Result<Arc<Self>, NodeError> {
+        let config = seal.config().await?;
+        let phase = config.clone().map_or(Phase::Uninitialized, |config| Phase::Sealed(Sealed::new(config)));
+        let node = Arc::new(Self {
+            seal,
+            clock,
+            factory,
+            configured,
+            random: Random::default(),
+            phase: RwLock::new(phase),
+            changing: Mutex::new(()),
+        });
+        if let Some(config) = config.filter(|config| config.kind == SealKind::Static) {
+            node.open(config, &[]).await?;
+        }
+        Ok(node)
+    }
+
+    /// The open store.
+    ///
+    /// # Errors
+    /// When there is none, or it is sealed.
+    pub fn core(&self) -> Result<Arc<Core>, NotReady> {
+        match &*self.phase.read().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Uninitialized => Err(NotReady::Uninitialized),
+            Phase::Sealed(_) => Err(NotReady::Sealed),
+            Phase::Unsealed { core, .. } => Ok(Arc::clone(core)),
+        }
+    }
+
+    /// The clock that the server lives by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// What anybody may know.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let empty = Status {
+            kind: self.seal.kind(),
+            initialized: false,
+            sealed: true,
+            threshold: 0,
+            shares: 0,
+            progress: 0,
+            nonce: String::new(),
+            store_id: String::new(),
+            storage: self.seal.storage_kind(),
+        };
+        let of = |config: &SealConfig| Status {
+            kind: config.kind,
+            initialized: true,
+            threshold: config.threshold,
+            shares: config.shares,
+            store_id: config.store_id.clone(),
+            ..empty.clone()
+        };
+        match &*self.phase.read().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Uninitialized => empty,
+            Phase::Sealed(sealed) => {
+                Status { progress: sealed.offered.len(), nonce: sealed.nonce.clone(), ..of(&sealed.config) }
+            }
+            Phase::Unsealed { config, .. } => Status { sealed: false, ..of(config) },
+        }
+    }
+
+    /// Makes a store. With Shamir's seal it is sealed afterwards; with a static seal it is open.
+    ///
+    /// # Errors
+    /// When there is one already, or the numbers are out of bounds.
+    pub async fn initialize(
+        &self,
+        shares: u8,
+        threshold: u8,
+        root_token: Option<SecretString>,
+    ) -> Result<Initialization, NodeError> {
+        let _changing = self.changing.lock().await;
+        let made = self.seal.initialize(shares, threshold).await?;
+        let core = self.build(made.barrier).await?;
+        let root_token = core.issue_root(root_token).await.map_err(OpenError::from)?.token;
+        if made.config.kind == SealKind::Static {
+            self.enter(made.config, core);
+        } else {
+            self.set(Phase::Sealed(Sealed::new(made.config)));
+        }
+        Ok(Initialization { shares: made.shares, root_token })
+    }
+
+    /// Offers one share. The last one needed opens the store; if they do not, all are forgotten.
+    ///
+    /// # Errors
+    /// When the shares do not open the store, or it takes none.
+    pub async fn unseal(&self, share: SecretBytes) -> Result<Status, NodeError> {
+        let _changing = self.changing.lock().await;
+        if self.seal.kind() == SealKind::Static {
+            return Err(NodeError::NoShares);
+        }
+        match self.take_sealed()? {
+            None => {}
+            Some(sealed) => {
+                let fallback = sealed.config.clone();
+                match sealed.offer(share, &self.random) {
+                    Ok(Offered::More(sealed)) => self.set(Phase::Sealed(sealed)),
+                    Ok(Offered::Enough { config, shares }) => self.open(config, &shares).await?,
+                    Err(error) => {
+                        self.set(Phase::Sealed(Sealed::new(fallback)));
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Ok(self.status())
+    }
+
+    /// Forgets the shares offered so far.
+    ///
+    /// # Errors
+    /// When there is no store.
+    pub async fn reset_unseal(&self) -> Result<Status, NodeError> {
+        let _changing = self.changing.lock().await;
+        if let Some(sealed) = self.take_sealed()? {
+            self.set(Phase::Sealed(Sealed::new(sealed.config)));
+        }
+        Ok(self.status())
+    }
+
+    /// Seals the store. Requests under way finish; then the keys are wiped.
+    pub async fn seal(&self, permit: Permit) {
+        permit.spend();
+        self.close().await;
+    }
+
+    /// Seals the store when the process ends; what waits to be written down is written first.
+    pub async fn close(&self) {
+        let _changing = self.changing.lock().await;
+        let Ok(core) = self.core() else { return };
+        if let Err(error) = core.tend().await {
+            tracing::warn!(%error, "the last upkeep before sealing failed");
+        }
+        let mut phase = self.phase.write().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Unsealed { config, .. } = &*phase {
+            *phase = Phase::Sealed(Sealed::new(config.clone()));
+        }
+    }
+
+    /// Prepares a development server: `secret/` is mounted and `token`, or a fresh one, is a root token.
+    ///
+    /// # Errors
+    /// When the store is not open or fails.
+    pub async fn prepare_development(&self, token: Option<SecretString>) -> Result<SecretString, NodeError> {
+        let core = self.core().map_err(|_| SealError::NotInitialized)?;
+        core.ensure_secret_mount().await.map_err(OpenError::from)?;
+        if let Some(token) = token {
+            let known = core.tokens().resolve(&token).await.map_err(OpenError::from)?;
+            if known.is_some_and(|known| known.entry.is_root()) {
+                return Ok(token);
+            }
+            return Ok(core.issue_root(Some(token)).await.map_err(OpenError::from)?.token);
+        }
+        Ok(core.issue_root(None).await.map_err(OpenError::from)?.token)
+    }
+
+    async fn open(&self, config: SealConfig, shares: &[SecretBytes]) -> Result<(), NodeError> {
+        let opened = match self.seal.open(shares).await {
+            Ok(barrier) => self.build(barrier).await,
+            Err(error) => Err(error.into()),
+        };
+        match opened {
+            Ok(core) => self.enter(config, core),
+            Err(error) => {
+                self.set(Phase::Sealed(Sealed::new(config)));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn build(&self, barrier: Arc<dyn crate::barrier::Barrier>) -> Result<Core, NodeError> {
+        let (clock, factory) = (Arc::clone(&self.clock), Arc::clone(&self.factory));
+        Ok(Core::open(barrier, clock, factory, &self.configured).await?)
+    }
+
+    fn enter(&self, config: SealConfig, core: Core) {
+        let core = Arc::new(core);
+        tokio::spawn(upkeep(Arc::downgrade(&core)));
+        self.set(Phase::Unsealed { config, core });
+    }
+
+    fn set(&self, phase: Phase) {
+        *self.phase.write().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// Takes the sealed state out, to be used up; `None`: the store is open. A sealed state without shares stands in
+    /// until the caller sets the next one.
+    fn take_sealed(&self) -> Result<Option<Sealed>, SealError> {
+        let mut phase = self.phase.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *phase {
+            Phase::Uninitialized => Err(SealError::NotInitialized),
+            Phase::Unsealed { .. } => Ok(None),
+            Phase::Sealed(sealed) => {
+                let empty = Sealed::new(sealed.config.clone());
+                Ok(Some(std::mem::replace(sealed, empty)))
+            }
+        }
+    }
+}
+
+/// Tends the store until it is sealed.
+async fn upkeep(core: Weak<Core>) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        let Some(core) = core.upgrade() else { return };
+        if let Err(error) = core.tend().await {
+            tracing::warn!(%error, "upkeep failed; it goes on with the next round");
+        }
+    }
+}
