@@ -10,11 +10,12 @@ use crate::{
     door::Permit,
     kv::Kv,
     login::Logins,
-    mount::{Enable, Engine, MountConfig, MountError, Mounts},
+    mount::{Enable, Engine, Mount, MountConfig, MountError, Mounts},
     policies::Policies,
+    policy::Acl,
     secret::SecretString,
     store::{Store, StoreError},
-    token::{Entry, Issued, TokenError, TokenKind, Tokens},
+    token::{Entry, Issued, TokenError, TokenKind, Tokens, Which},
 };
 
 /// The open store.
@@ -114,6 +115,49 @@ impl Core {
         self.tokens.expire_due().await?;
         self.kv.flush_accesses().await?;
         Ok(())
+    }
+
+    /// Moves a mount. Tokens that an auth method issued under its old path are revoked, as with Vault.
+    ///
+    /// # Errors
+    /// When either path is unfit.
+    pub async fn remount(&self, permit: Permit, from: &str, to: &str) -> Result<(), MountError> {
+        permit.spend();
+        let was = self.mounts.remount(from, to).await?;
+        if was.engine.is_auth() {
+            self.tokens.revoke_issued_below(&was.path).await?;
+        }
+        Ok(())
+    }
+
+    /// Disables an auth method and revokes the tokens that it issued.
+    ///
+    /// # Errors
+    /// When it is part of the server, or the store fails.
+    pub async fn disable_auth(&self, permit: Permit, path: &str) -> Result<(), MountError> {
+        if let Some(was) = self.mounts.disable(permit, path).await? {
+            self.tokens.revoke_issued_below(&was.path).await?;
+        }
+        Ok(())
+    }
+
+    /// The mounts that everyone may see, and those below which the caller may do something.
+    #[must_use]
+    pub fn visible_mounts(&self, permit: Permit) -> Vec<Arc<Mount>> {
+        let caller = permit.spend_as_caller();
+        let open = |mount: &Mount| mount.config.listing_visibility.as_deref() == Some("unauth");
+        let reachable =
+            |mount: &Mount| caller.as_ref().is_some_and(|caller| caller.acl().allows_anything_below(&mount.path));
+        self.mounts.all().into_iter().filter(|mount| open(mount) || reachable(mount)).collect()
+    }
+
+    /// The compiled rules of a token.
+    ///
+    /// # Errors
+    /// When there is no such token.
+    pub async fn acl_of(&self, permit: Permit, which: Which<'_>) -> Result<Arc<Acl>, TokenError> {
+        let entry = self.tokens.lookup(permit, which).await?;
+        Ok(self.policies.acl(&entry.policies))
     }
 
     /// The newest data key's term, age and use.

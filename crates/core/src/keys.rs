@@ -26,6 +26,7 @@ pub(crate) const MOUNTS: &[u8] = b"mount/";
 pub(crate) const SWEEPS: &[u8] = b"sweep/";
 pub(crate) const POLICIES: &[u8] = b"policy/";
 pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
+pub(crate) const TOKENS: &[u8] = b"token/id/";
 pub(crate) const TOKEN_ACCESSORS: &[u8] = b"token/accessor/";
 pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
 pub(crate) const TOKEN_ROLES: &[u8] = b"token/role/";
@@ -52,7 +53,7 @@ pub(crate) fn audit_device(path: &str) -> Key {
 }
 
 pub(crate) fn token(id: &str) -> Key {
-    join(&[b"token/id/", id.as_bytes()])
+    join(&[TOKENS, id.as_bytes()])
 }
 
 pub(crate) fn token_accessor(hash: &str) -> Key {

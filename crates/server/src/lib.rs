@@ -5,3 +5,4 @@ pub mod limits;
 pub mod listener;
 pub mod shutdown;
 pub mod tls;
+pub mod vault;

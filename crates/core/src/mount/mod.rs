@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use table::{Enable, MountError, Mounts, Routed, Tune};
+pub use table::{Enable, MountError, Mounts, Routed, Tunable};
 
 /// Seconds that a lease or token lives if nobody says otherwise: 32 days, as Vault's default.
 pub const DEFAULT_LEASE_TTL: u64 = 2_764_800;

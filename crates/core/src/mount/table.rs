@@ -87,14 +87,15 @@ pub struct Enable {
     pub seal_wrap: bool,
 }
 
-/// A change to a mount: settings are replaced by what `config` makes of them.
-pub struct Tune<'a> {
-    /// The new description, if it changes.
-    pub description: Option<String>,
-    /// Options that are added or replaced.
+/// What may change of a mount while it is there.
+#[derive(Debug, Clone)]
+pub struct Tunable {
+    /// For people.
+    pub description: String,
+    /// As clients gave them.
     pub options: BTreeMap<String, String>,
-    /// Changes the settings.
-    pub config: &'a (dyn Fn(&mut MountConfig) + Sync),
+    /// Settings.
+    pub config: MountConfig,
 }
 
 /// A path and the mount that serves it.
@@ -183,7 +184,12 @@ impl Mounts {
 
     /// All mounts, by path.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Mount>> {
+    pub fn list(&self, permit: Permit) -> Vec<Arc<Mount>> {
+        permit.spend();
+        self.all()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Mount>> {
         let mut mounts: Vec<_> = self.table.load().values().cloned().collect();
         mounts.sort_by(|a, b| a.path.cmp(&b.path));
         mounts
@@ -247,12 +253,8 @@ impl Mounts {
         Ok(())
     }
 
-    /// Moves a mount with all that it holds. Effective when this answers.
-    ///
-    /// # Errors
-    /// When either path is unfit.
-    pub async fn remount(&self, permit: Permit, from: &str, to: &str) -> Result<(), MountError> {
-        permit.spend();
+    /// Moves a mount with all that it holds, and says what it was. Effective when this answers.
+    pub(crate) async fn remount(&self, from: &str, to: &str) -> Result<Arc<Mount>, MountError> {
         let to = check_path(to)?;
         let _changing = self.changing.lock().await;
         let mount = self.at(from).ok_or_else(|| MountError::NotMounted(from.to_owned()))?;
@@ -266,31 +268,41 @@ impl Mounts {
         let moved = Mount { path: to, ..(*mount).clone() };
         let batch = Batch::new().delete(keys::mount(&mount.path)).put(keys::mount(&moved.path), Store::encode(&moved)?);
         self.store.apply(batch).await?;
-        Ok(self.reload().await?)
+        self.reload().await?;
+        Ok(mount)
     }
 
-    /// Changes a mount's settings.
+    /// Replaces a mount's settings by what `change` makes of them.
     ///
     /// # Errors
-    /// When nothing is mounted there or the settings contradict each other.
-    pub async fn tune(&self, permit: Permit, path: &str, tune: Tune<'_>) -> Result<(), MountError> {
+    /// When nothing is mounted there, the settings contradict each other, or `change` fails.
+    pub async fn tune<E: From<MountError>>(
+        &self,
+        permit: Permit,
+        path: &str,
+        change: impl FnOnce(&mut Tunable) -> Result<(), E>,
+    ) -> Result<(), E> {
         permit.spend();
         let _changing = self.changing.lock().await;
         let mount = self.at(path).ok_or_else(|| MountError::NotMounted(path.to_owned()))?;
-        let mut tuned = (*mount).clone();
-        (tune.config)(&mut tuned.config);
+        let mut tuned = Tunable {
+            description: mount.description.clone(),
+            options: mount.options.clone(),
+            config: mount.config.clone(),
+        };
+        change(&mut tuned)?;
+        Ok(self.store_tuned(&mount, tuned).await?)
+    }
+
+    async fn store_tuned(&self, mount: &Mount, tuned: Tunable) -> Result<(), MountError> {
         check_ttls(&tuned.config)?;
-        if let Some(version) = tune.options.get("version") {
-            let wanted = Engine::secrets("kv", Some(version));
-            if wanted != Some(tuned.engine) {
-                return Err(MountError::VersionChange(mount.path.clone()));
-            }
+        let version = tuned.options.get("version").map(String::as_str);
+        if mount.engine == Engine::Kv1 && version == Some("2") || mount.engine == Engine::Kv2 && version != Some("2") {
+            return Err(MountError::VersionChange(mount.path.clone()));
         }
-        tuned.options.extend(tune.options);
-        if let Some(description) = tune.description {
-            tuned.description = description;
-        }
-        self.store.write(keys::mount(&tuned.path), &tuned).await?;
+        let Tunable { description, options, config } = tuned;
+        let mount = Mount { description, options, config, ..mount.clone() };
+        self.store.write(keys::mount(&mount.path), &mount).await?;
         Ok(self.reload().await?)
     }
 

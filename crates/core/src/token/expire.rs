@@ -1,9 +1,10 @@
 //! What removes tokens that have ended. A token is refused from the second it ends, whether or not its record is
 //! still there; this keeps the store small and takes children along.
 
-use super::{TokenId, Tokens};
+use super::{TokenError, TokenId, Tokens};
 use crate::{
     barrier::Batch,
+    door::Permit,
     keys,
     store::{PAGE, StoreError},
 };
@@ -18,6 +19,17 @@ pub(crate) struct Tidied {
 }
 
 impl Tokens {
+    /// Removes what has ended, on somebody's request.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tidy(&self, permit: Permit) -> Result<(), TokenError> {
+        permit.spend();
+        let tidied = self.expire_due().await?;
+        tracing::info!(expired = tidied.expired, dangling = tidied.dangling, "tokens tidied");
+        Ok(())
+    }
+
     /// Removes tokens whose end has come. The index is ordered by time, so what is not due is not read.
     pub(crate) async fn expire_due(&self) -> Result<Tidied, StoreError> {
         let mut tidied = Tidied::default();

@@ -50,6 +50,16 @@ impl Tokens {
         }
     }
 
+    /// Revokes all tokens that were issued below a path, with their children: when an auth method goes.
+    pub(crate) async fn revoke_issued_below(&self, path: &str) -> Result<(), StoreError> {
+        for (id, entry) in self.store.read_all::<super::Entry>(keys::TOKENS).await? {
+            if entry.path.starts_with(path) {
+                self.revoke_tree(&TokenId(String::from_utf8_lossy(&id).into_owned())).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the token and all below it, the youngest first: a crash in between leaves no child without a parent.
     pub(crate) async fn revoke_tree(&self, root: &TokenId) -> Result<(), StoreError> {
         loop {

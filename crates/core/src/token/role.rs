@@ -141,6 +141,25 @@ impl Role {
     }
 }
 
+/// A batch token cannot be what its role may demand.
+fn check_batch(role: &Role) -> Result<(), TokenError> {
+    if role.token_type != RoleTokenType::Batch {
+        return Ok(());
+    }
+    let refused = [
+        (!role.orphan, "non-orphan tokens"),
+        (role.period != 0, "periodic tokens"),
+        (role.renewable, "renewable tokens"),
+        (role.explicit_max_ttl != 0, "tokens with an explicit max TTL"),
+    ];
+    match refused.iter().find(|(set, _)| *set) {
+        None => Ok(()),
+        Some((_, what)) => {
+            Err(TokenError::invalid(format!("'token_type' cannot be 'batch' when role is set to generate {what}")))
+        }
+    }
+}
+
 /// `*` at the start and the end of a glob stands for anything.
 fn glob_matches(glob: &str, name: &str) -> bool {
     match (glob.strip_prefix('*'), glob.strip_suffix('*')) {
@@ -162,26 +181,24 @@ impl Tokens {
         Ok(self.find_role(name).await?)
     }
 
-    /// Creates or replaces a role.
+    /// Replaces a role, or a new one of that name, by what `change` makes of it.
     ///
     /// # Errors
-    /// When a batch role asks for what batch tokens cannot have.
-    pub async fn write_role(&self, permit: Permit, role: &Role) -> Result<(), TokenError> {
+    /// When a batch role asks for what batch tokens cannot have, or `change` fails.
+    pub async fn change_role<E: From<TokenError>>(
+        &self,
+        permit: Permit,
+        name: &str,
+        change: impl FnOnce(&mut Role) -> Result<(), E>,
+    ) -> Result<(), E> {
         permit.spend();
-        if role.token_type == RoleTokenType::Batch {
-            let refused = [
-                (!role.orphan, "non-orphan tokens"),
-                (role.period != 0, "periodic tokens"),
-                (role.renewable, "renewable tokens"),
-                (role.explicit_max_ttl != 0, "tokens with an explicit max TTL"),
-            ];
-            if let Some((_, what)) = refused.iter().find(|(set, _)| *set) {
-                return Err(TokenError::invalid(format!(
-                    "'token_type' cannot be 'batch' when role is set to generate {what}"
-                )));
-            }
-        }
-        Ok(self.store.write(keys::token_role(&role.name), role).await?)
+        let key = keys::token_role(name);
+        let _lock = self.store.lock(&key).await;
+        let found = self.find_role(name).await.map_err(TokenError::from)?;
+        let mut role = found.unwrap_or_else(|| Role::new(name));
+        change(&mut role)?;
+        check_batch(&role)?;
+        Ok(self.store.write(key, &role).await.map_err(TokenError::from)?)
     }
 
     /// Removes a role. Tokens it issued stay, but can no longer be renewed.

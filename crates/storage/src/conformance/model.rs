@@ -88,7 +88,9 @@ fn check_commit(
         Commit::Committed(revision) => {
             ensure(expect.iter().all(|(_, fits)| *fits), || "committed against its preconditions".to_owned())?;
             let newest = model.values().map(|(revision, _)| *revision).max();
-            ensure(writes.is_empty() || Some(revision) > newest, || format!("{revision:?} is not newer than {newest:?}"))?;
+            ensure(writes.is_empty() || Some(revision) > newest, || {
+                format!("{revision:?} is not newer than {newest:?}")
+            })?;
             for (key, value) in writes {
                 match value {
                     Some(value) => model.insert(key.clone(), (revision, value.clone())),

@@ -1,0 +1,177 @@
+//! Failures as Vault's clients read them: a status and `{"errors": [...]}`. The one place where core's errors become
+//! the protocol's.
+
+use std::fmt;
+
+use axum::body::Body;
+use hyper::{Response, StatusCode};
+use keyturn_core::{
+    StoreError,
+    audit_devices::AuditDeviceError,
+    barrier::BarrierError,
+    door::Refusal,
+    kv::KvError,
+    mount::{Engine, MountError},
+    node::NodeError,
+    policies::PolicyError,
+    seal::SealError,
+    token::TokenError,
+};
+use serde::Serialize;
+
+use super::reply;
+
+/// An answer that says what was wrong.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    errors: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, errors: vec![error.into()], warnings: Vec::new() }
+    }
+
+    pub(super) fn bad_request(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    pub(super) fn denied() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission denied")
+    }
+
+    /// Nothing is there: Vault says so without a word.
+    pub(super) fn nothing() -> Self {
+        Self { status: StatusCode::NOT_FOUND, errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The path is none of the engine's.
+    pub(super) fn unsupported_path(engine: Engine) -> Self {
+        let warnings = if engine == Engine::Kv2 {
+            vec![
+                "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints \
+                 to use. If using the Vault CLI, use 'vault kv get' for this operation."
+                    .to_owned(),
+            ]
+        } else {
+            Vec::new()
+        };
+        let errors = if warnings.is_empty() { vec!["unsupported path".to_owned()] } else { Vec::new() };
+        Self { status: StatusCode::NOT_FOUND, errors, warnings }
+    }
+
+    /// The path takes other operations.
+    pub(super) fn unsupported_operation() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")
+    }
+
+    /// Our fault: the details go to the server's log, under the request's id.
+    pub(super) fn internal(error: &dyn fmt::Display, request_id: &str) -> Self {
+        tracing::error!(%error, request_id, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error: see the server's log")
+    }
+
+    /// What it says, for the audit log.
+    pub(super) fn text(&self) -> String {
+        self.errors.join("; ")
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let body =
+            serde_json::to_vec(&ErrorBody { errors: &self.errors, warnings: &self.warnings }).unwrap_or_default();
+        reply::json(self.status, body.into())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error, "")
+    }
+}
+
+impl From<BarrierError> for Failure {
+    fn from(error: BarrierError) -> Self {
+        Self::internal(&error, "")
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied => Self::denied(),
+            Refusal::NoRoute(_) => Self::new(StatusCode::NOT_FOUND, refusal.to_string()),
+            Refusal::NotAudited => Self::internal(&refusal, ""),
+            Refusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<KvError> for Failure {
+    fn from(error: KvError) -> Self {
+        match error {
+            KvError::NotFound => Self::nothing(),
+            KvError::UnsupportedPath => Self::unsupported_path(Engine::Kv2),
+            KvError::Store(error) => error.into(),
+            KvError::InvalidName { .. } | KvError::CasMismatch | KvError::CasRequired | KvError::Invalid(_) => {
+                Self::bad_request(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::BadToken => Self::new(StatusCode::FORBIDDEN, "bad token"),
+            TokenError::Store(error) => error.into(),
+            TokenError::Invalid(_) | TokenError::NotFound(_) => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<MountError> for Failure {
+    fn from(error: MountError) -> Self {
+        match error {
+            MountError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<AuditDeviceError> for Failure {
+    fn from(error: AuditDeviceError) -> Self {
+        match error {
+            AuditDeviceError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Seal(SealError::Barrier(error)) => error.into(),
+            NodeError::Seal(error) => Self::bad_request(error.to_string()),
+            NodeError::NoShares => Self::bad_request(error.to_string()),
+            NodeError::Open(_) | NodeError::Random(_) => Self::internal(&error, ""),
+        }
+    }
+}

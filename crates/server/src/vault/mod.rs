@@ -1,0 +1,131 @@
+//! The Vault API: a thin translation between its HTTP requests and core.
+//!
+//! ```text
+//! request -> parse -> [state: init, seal, health] or admit -> route -> handler(permit) -> conclude -> answer
+//! ```
+//!
+//! `routes.rs` shows the whole URL map; a URL's handler lies in the file of the same name. What clients rely on is
+//! described at <https://developer.hashicorp.com/vault/api-docs>.
+
+mod auth;
+mod call;
+mod error;
+mod fields;
+mod kv;
+mod reply;
+mod request;
+mod routes;
+mod state;
+mod sys;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, body::Body, extract::State, routing::any};
+use hyper::{Request, Response, StatusCode};
+use keyturn_core::{
+    core::Core,
+    door::{Answer, Ask},
+    node::{Node, NotReady},
+};
+
+use self::{
+    call::Call,
+    error::Failure,
+    reply::Reply,
+    request::Parsed,
+    routes::{Found, Routes},
+};
+use crate::limits::Limits;
+
+/// What every request needs.
+pub(crate) struct Vault {
+    node: Arc<Node>,
+    limits: Limits,
+    routes: Routes,
+    moves: Mutex<VecDeque<[String; 3]>>,
+}
+
+/// The Vault API below `/v1/`.
+///
+/// # Errors
+/// When the table of routes contradicts itself.
+pub fn router(node: Arc<Node>, limits: Limits) -> Result<Router, matchit::InsertError> {
+    let vault = Arc::new(Vault { node, limits, routes: Routes::build()?, moves: Mutex::default() });
+    Ok(Router::new().route("/v1/{*path}", any(serve)).fallback(nowhere).with_state(vault))
+}
+
+async fn nowhere() -> Response<Body> {
+    Failure::new(StatusCode::NOT_FOUND, "the Vault API is below /v1/").into_response()
+}
+
+async fn serve(State(vault): State<Arc<Vault>>, request: Request<Body>) -> Response<Body> {
+    match vault.answer(request).await {
+        Ok(response) => response,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+impl Vault {
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let parsed = Parsed::read(request, &self.limits).await?;
+        if let Some(answer) = state::answer(&self.node, &parsed).await {
+            return answer;
+        }
+        let core = self.node.core().map_err(|not_ready| match not_ready {
+            NotReady::Sealed | NotReady::Uninitialized => {
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed")
+            }
+        })?;
+        self.exchange(&core, &parsed).await
+    }
+
+    /// Admits a request, has it handled, and lets the answer out once it is recorded.
+    async fn exchange(&self, core: &Arc<Core>, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+        let ask = Ask {
+            request_id: &parsed.request_id,
+            operation: parsed.operation,
+            path: &parsed.path,
+            token: parsed.token.as_ref(),
+            remote: parsed.remote,
+            data: &parsed.data,
+            wrap_ttl: parsed.wrap_ttl,
+        };
+        let (exchange, admitted) = core.admit(ask).await;
+        let mount = exchange.mount().cloned();
+        let outcome = match admitted {
+            Err(refusal) => Err(Failure::from(refusal)),
+            Ok(permit) => {
+                let engine = permit.mount().engine;
+                match self.routes.find(engine, permit.rest(), parsed.operation) {
+                    Found::Handler(handler, parameters) => {
+                        handler(Call { node: &self.node, core, parsed, permit, parameters, moves: &self.moves }).await
+                    }
+                    Found::OtherOperations => Err(Failure::unsupported_operation()),
+                    Found::Nothing => Err(Failure::unsupported_path(engine)),
+                }
+            }
+        };
+        let engine = mount.as_ref().map(|mount| mount.engine);
+        let (answer, concluded) = match outcome {
+            Ok(reply) => {
+                let concluded = exchange.conclude(reply.audited()).await;
+                (reply.into_response(&parsed.request_id, engine), concluded)
+            }
+            Err(failure) => {
+                let text = failure.text();
+                let concluded = exchange.conclude(Answer { error: Some(&text), ..Answer::default() }).await;
+                (failure.into_response(), concluded)
+            }
+        };
+        match concluded {
+            Ok(()) => Ok(answer),
+            Err(failure) => Err(Failure::internal(&failure, &parsed.request_id)),
+        }
+    }
+}
+
+/// What a handler brings forth.
+type Outcome = Result<Reply, Failure>;

@@ -1,0 +1,200 @@
+//! Answers: the envelope that Vault's clients expect, written around the data without copying it twice.
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::{HeaderMap, Response, StatusCode, header};
+use keyturn_core::{door::Answer, mount::Engine, secret::SecretBytes, token::Issued};
+use serde::Serialize;
+
+use super::error::Failure;
+
+/// A successful answer.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    status: Option<StatusCode>,
+    /// The text of a JSON object.
+    data: Option<SecretBytes>,
+    issued: Option<Issued>,
+    warnings: Vec<String>,
+    lease_duration: u64,
+    /// Whether `data` also stands at the top level, as some `sys` routes have it.
+    at_top: bool,
+}
+
+#[derive(Serialize)]
+struct Keys<'a> {
+    keys: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Auth<'a> {
+    client_token: &'a str,
+    accessor: &'a str,
+    policies: &'a [String],
+    token_policies: &'a [String],
+    metadata: Option<&'a std::collections::BTreeMap<String, String>>,
+    lease_duration: u64,
+    renewable: bool,
+    entity_id: &'a str,
+    token_type: &'a str,
+    orphan: bool,
+    mfa_requirement: Option<()>,
+    num_uses: i64,
+}
+
+impl Reply {
+    /// Nothing to say: 204.
+    pub(super) fn empty() -> Self {
+        Self::default()
+    }
+
+    /// `data`, written once, into memory that is wiped.
+    pub(super) fn data(data: &impl Serialize) -> Result<Self, Failure> {
+        let text = serde_json::to_vec(data).map_err(|error| Failure::internal(&error, ""))?;
+        Ok(Self::raw(SecretBytes::new(text)))
+    }
+
+    /// `data`, already the text of a JSON object.
+    pub(super) fn raw(data: SecretBytes) -> Self {
+        Self { data: Some(data), ..Self::default() }
+    }
+
+    /// A listing; none is a 404, as with Vault.
+    pub(super) fn keys(keys: &[String]) -> Result<Self, Failure> {
+        if keys.is_empty() { Err(Failure::nothing()) } else { Self::data(&Keys { keys }) }
+    }
+
+    /// A token that is handed out.
+    pub(super) fn issued(mut issued: Issued) -> Self {
+        let warnings = std::mem::take(&mut issued.warnings);
+        Self { issued: Some(issued), warnings, ..Self::default() }
+    }
+
+    pub(super) fn at_top(self) -> Self {
+        Self { at_top: true, ..self }
+    }
+
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    pub(super) fn with_lease_duration(self, lease_duration: u64) -> Self {
+        Self { lease_duration, ..self }
+    }
+
+    pub(super) fn warn(mut self, warning: impl Into<String>) -> Self {
+        self.warnings.push(warning.into());
+        self
+    }
+
+    /// What the audit log records of it.
+    pub(super) fn audited(&self) -> Answer<'_> {
+        Answer { data: self.data.as_ref(), issued: self.issued.as_ref(), warnings: &self.warnings, error: None }
+    }
+
+    pub(super) fn into_response(self, request_id: &str, engine: Option<Engine>) -> Response<Body> {
+        if self.data.is_none() && self.issued.is_none() && self.warnings.is_empty() {
+            return json(self.status.unwrap_or(StatusCode::NO_CONTENT), Bytes::new());
+        }
+        let body = self.envelope(request_id, engine);
+        // The body wipes the buffer when it is sent.
+        json(self.status.unwrap_or(StatusCode::OK), Bytes::from_owner(body))
+    }
+
+    /// All keys of the envelope are always there. The buffer is large enough from the start: growing would leave a
+    /// copy behind.
+    fn envelope(&self, request_id: &str, engine: Option<Engine>) -> SecretBytes {
+        let data = self.data.as_ref().map_or(b"null".as_slice(), SecretBytes::expose_secret);
+        let auth = self.issued.as_ref().map(auth_text).unwrap_or_default();
+        let warnings = if self.warnings.is_empty() { None } else { serde_json::to_vec(&self.warnings).ok() };
+        let warnings = warnings.as_deref().unwrap_or(b"null");
+        let copies = if self.at_top { 2 } else { 1 };
+        let room = data.len() * copies + auth.len() + warnings.len() + request_id.len() + 256;
+        let mut body = SecretBytes::new(Vec::with_capacity(room));
+        let out = body.expose_secret_mut();
+        let inner = data.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).filter(|inner| !inner.is_empty());
+        out.push(b'{');
+        if let Some(inner) = inner.filter(|_| self.at_top) {
+            out.extend_from_slice(inner);
+            out.push(b',');
+        }
+        let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+        put(&[b"\"request_id\":\"", request_id.as_bytes(), b"\",\"lease_id\":\"\",\"renewable\":false"]);
+        put(&[b",\"lease_duration\":", self.lease_duration.to_string().as_bytes(), b",\"data\":", data]);
+        put(&[b",\"wrap_info\":null,\"warnings\":", warnings, b",\"auth\":"]);
+        put(&[if auth.is_empty() { b"null" } else { auth.expose_secret() }]);
+        put(&[b",\"mount_type\":\"", engine.map_or("", Engine::name).as_bytes(), b"\"}"]);
+        body
+    }
+}
+
+fn auth_text(issued: &Issued) -> SecretBytes {
+    let entry = &issued.entry;
+    let ttl = entry.expires.map_or(0, |end| {
+        let start = entry.last_renewal.unwrap_or(entry.created);
+        keyturn_core::clock::seconds_until(start, end)
+    });
+    let auth = Auth {
+        client_token: issued.token.expose_secret(),
+        accessor: &entry.accessor,
+        policies: &entry.policies,
+        token_policies: &entry.policies,
+        metadata: (!entry.meta.is_empty()).then_some(&entry.meta),
+        lease_duration: ttl,
+        renewable: entry.renewable,
+        entity_id: "",
+        token_type: entry.kind.name(),
+        orphan: entry.parent.is_none(),
+        mfa_requirement: None,
+        num_uses: entry.uses,
+    };
+    let mut text = SecretBytes::new(Vec::with_capacity(1024 + issued.token.len()));
+    // Writing plain text and numbers to memory cannot fail.
+    _ = serde_json::to_writer(text.expose_secret_mut(), &auth);
+    text
+}
+
+/// A JSON answer with the headers that every answer has. Clients parse errors only if the type is exactly this.
+pub(super) fn json(status: StatusCode, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An answer without the envelope, of `sys/init`, `sys/seal-status` and their kin.
+pub(super) fn plain(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(body) {
+        Ok(text) => json(status, Bytes::from_owner(SecretBytes::new(text))),
+        Err(error) => Failure::internal(&error, "").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(reply: &Reply) -> String {
+        String::from_utf8(reply.envelope("id", Some(Engine::Kv2)).expose_secret().to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_envelope_has_all_its_keys() {
+        let reply = Reply::raw(SecretBytes::new(b"{\"a\":1}".to_vec())).warn("careful");
+        assert_eq!(
+            text(&reply),
+            r#"{"request_id":"id","lease_id":"","renewable":false,"lease_duration":0,"data":{"a":1},"wrap_info":null,"warnings":["careful"],"auth":null,"mount_type":"kv"}"#
+        );
+    }
+
+    #[test]
+    fn data_can_also_stand_at_the_top() {
+        let reply = Reply::raw(SecretBytes::new(b"{\"keys\":[]}".to_vec())).at_top();
+        assert!(text(&reply).starts_with(r#"{"keys":[],"request_id":"id","#));
+        let empty = Reply::raw(SecretBytes::new(b"{}".to_vec())).at_top();
+        assert!(text(&empty).starts_with(r#"{"request_id":"id","#));
+    }
+}

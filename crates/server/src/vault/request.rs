@@ -1,0 +1,297 @@
+//! From an HTTP request to a checked path, operation and JSON object. Whatever is wrong with it is said here, before
+//! anybody is asked about anything.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use keyturn_core::{
+    duration,
+    policy::Operation,
+    random::Random,
+    secret::{SecretBytes, SecretString},
+};
+
+use super::error::Failure;
+use crate::{
+    limits::{Limits, read_body},
+    listener::Peer,
+};
+
+/// The longest path, in bytes, after decoding.
+const MAX_PATH: usize = 2048;
+
+/// A request that is well-formed.
+pub(super) struct Parsed {
+    pub(super) request_id: String,
+    pub(super) method: Method,
+    pub(super) operation: Operation,
+    /// Below `/v1/`, decoded; a listing's path ends with a slash.
+    pub(super) path: String,
+    pub(super) token: Option<SecretString>,
+    pub(super) remote: Option<SocketAddr>,
+    /// The text of a JSON object, from the body or the query; empty: nothing was sent.
+    pub(super) data: SecretBytes,
+    pub(super) wrap_ttl: Option<u64>,
+}
+
+impl Parsed {
+    pub(super) async fn read(request: Request<Body>, limits: &Limits) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let query = parse_query(&parts.uri)?;
+        let operation = operation_of(&parts.method, &query)?;
+        let mut path = decode_path(&parts.uri)?;
+        if operation == Operation::List && !path.ends_with('/') {
+            path.push('/');
+        }
+        let writes = matches!(operation, Operation::Update | Operation::Patch);
+        if writes && path.ends_with('/') {
+            return Err(Failure::bad_request("cannot write to a path ending in '/'"));
+        }
+        check_patch_type(operation, &parts.headers)?;
+        let data = if writes {
+            let body =
+                read_body(body, limits).await.map_err(|error| Failure::new(error.status(), error.to_string()))?;
+            body_to_json(body, &parts.headers, limits)?
+        } else {
+            query_to_json(&query)
+        };
+        let request_id = Random::default().uuid().map_err(|error| Failure::internal(&error, ""))?.to_string();
+        Ok(Self {
+            request_id,
+            method: parts.method,
+            operation,
+            path,
+            token: token_of(&parts.headers)?,
+            remote: parts.extensions.get::<Peer>().map(|peer| peer.0),
+            data,
+            wrap_ttl: wrap_ttl_of(&parts.headers)?,
+        })
+    }
+}
+
+fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation, Failure> {
+    let wants_list =
+        || query.iter().any(|(name, value)| name == "list" && matches!(value.as_str(), "true" | "1" | "t"));
+    match method.as_str() {
+        "GET" if wants_list() => Ok(Operation::List),
+        "GET" | "HEAD" => Ok(Operation::Read),
+        "POST" | "PUT" => Ok(Operation::Update),
+        "DELETE" => Ok(Operation::Delete),
+        "LIST" => Ok(Operation::List),
+        "PATCH" => Ok(Operation::Patch),
+        _ => Err(Failure::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "unsupported method: use GET, LIST, POST, PUT, PATCH or DELETE",
+        )),
+    }
+}
+
+/// The path below `/v1/`, decoded once.
+fn decode_path(uri: &Uri) -> Result<String, Failure> {
+    let raw = uri.path().strip_prefix("/v1/").unwrap_or_default();
+    let path = percent_decode(raw, false).ok_or_else(|| Failure::bad_request("the path is not valid UTF-8"))?;
+    if path.len() > MAX_PATH {
+        return Err(Failure::bad_request("the path is longer than 2048 bytes"));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(Failure::bad_request("path contains unprintable characters"));
+    }
+    if path.split('/').any(|segment| segment == ".." || segment == ".") {
+        return Err(Failure::bad_request("path cannot contain parent references: a segment is \".\" or \"..\""));
+    }
+    Ok(path)
+}
+
+fn parse_query(uri: &Uri) -> Result<Vec<(String, String)>, Failure> {
+    decode_pairs(uri.query().unwrap_or_default().as_bytes())
+        .ok_or_else(|| Failure::bad_request("the query is not valid UTF-8"))
+}
+
+/// `a=1&b=2`, decoded. `None`: not UTF-8.
+fn decode_pairs(text: &[u8]) -> Option<Vec<(String, String)>> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((percent_decode(name, true)?, percent_decode(value, true)?))
+        })
+        .collect()
+}
+
+/// RFC 3986, section 2.1; with `plus`, also `+` for a space, as forms have it. A `%` that starts no escape stands for
+/// itself. `None`: not UTF-8.
+fn percent_decode(text: &str, plus: bool) -> Option<String> {
+    if !text.contains(['%', '+']) {
+        return Some(text.to_owned());
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        let value = escape
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match value {
+            Some(value) => {
+                decoded.push(value);
+                at += 3;
+            }
+            None => {
+                decoded.push(if plus && bytes[at] == b'+' { b' ' } else { bytes[at] });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn check_patch_type(operation: Operation, headers: &HeaderMap) -> Result<(), Failure> {
+    let kind = media_type(headers);
+    if operation == Operation::Patch && kind != "application/merge-patch+json" {
+        return Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "PATCH requires Content-Type of application/merge-patch+json",
+        ));
+    }
+    Ok(())
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// A body is JSON, whatever it is called, unless it is called a form and does not look like JSON.
+fn body_to_json(body: SecretBytes, headers: &HeaderMap, limits: &Limits) -> Result<SecretBytes, Failure> {
+    let text = body.expose_secret().trim_ascii();
+    if text.is_empty() {
+        return Ok(SecretBytes::default());
+    }
+    if media_type(headers) == "application/x-www-form-urlencoded" && !text.starts_with(b"{") && !text.starts_with(b"[")
+    {
+        let pairs = decode_pairs(text).ok_or_else(|| Failure::bad_request("the form is not valid UTF-8"))?;
+        return Ok(pairs_to_json(&pairs));
+    }
+    if text == b"null" {
+        return Ok(SecretBytes::default());
+    }
+    check_json(text, limits.json_depth)?;
+    Ok(body)
+}
+
+/// Whether `text` is one JSON object, no deeper than `depth`. The message names the place, never what stands there.
+fn check_json(text: &[u8], depth: usize) -> Result<(), Failure> {
+    if deepest(text) > depth {
+        return Err(Failure::bad_request(format!("error parsing JSON: nested deeper than {depth} levels")));
+    }
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "the text ends too early",
+            _ => "syntax error",
+        };
+        let (line, column) = (error.line(), error.column());
+        return Err(Failure::bad_request(format!("error parsing JSON: {what} at line {line}, column {column}")));
+    }
+    if !text.starts_with(b"{") {
+        return Err(Failure::bad_request("error parsing JSON: the body must be a JSON object"));
+    }
+    std::str::from_utf8(text).map(|_| ()).map_err(|_| Failure::bad_request("error parsing JSON: not valid UTF-8"))
+}
+
+/// How deep brackets are nested, outside of strings.
+fn deepest(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn query_to_json(query: &[(String, String)]) -> SecretBytes {
+    let told: Vec<_> = query.iter().filter(|(name, _)| name != "list").cloned().collect();
+    if told.is_empty() { SecretBytes::default() } else { pairs_to_json(&told) }
+}
+
+/// One value is text, several of one name are a list.
+fn pairs_to_json(pairs: &[(String, String)]) -> SecretBytes {
+    let mut object = serde_json::Map::new();
+    for (name, value) in pairs {
+        let value = serde_json::Value::from(value.as_str());
+        match object.get_mut(name) {
+            None => _ = object.insert(name.clone(), value),
+            Some(serde_json::Value::Array(values)) => values.push(value),
+            Some(first) => *first = serde_json::Value::from(vec![first.take(), value]),
+        }
+    }
+    SecretBytes::new(serde_json::Value::Object(object).to_string().into_bytes())
+}
+
+fn token_of(headers: &HeaderMap) -> Result<Option<SecretString>, Failure> {
+    let invalid = || Failure::bad_request("the token header holds characters that no token has");
+    if let Some(value) = headers.get("x-vault-token") {
+        let token = value.to_str().map_err(|_| invalid())?.trim();
+        return Ok((!token.is_empty()).then(|| SecretString::from(token)));
+    }
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| invalid())?;
+    let scheme = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    Ok(scheme.map(|_| SecretString::from(value[7..].trim())))
+}
+
+fn wrap_ttl_of(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let Some(value) = headers.get("x-vault-wrap-ttl") else { return Ok(None) };
+    let seconds = value.to_str().ok().and_then(|text| duration::parse_seconds(text).ok());
+    match seconds {
+        None => Err(Failure::bad_request("X-Vault-Wrap-TTL must be seconds or a duration such as 10s")),
+        Some(0) => Ok(None),
+        Some(_) => Err(Failure::bad_request("response wrapping is not offered by this server")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_decoded_once() {
+        let path = |uri: &str| decode_path(&uri.parse().expect("a URI")).map_err(|failure| failure.text());
+        assert_eq!(path("/v1/secret/data/a%20b"), Ok("secret/data/a b".into()));
+        assert_eq!(path("/v1/secret/data/a%2520b"), Ok("secret/data/a%20b".into()));
+        for uri in ["/v1/secret/%00", "/v1/a/%2e%2e/b", "/v1/a/../b", "/v1/%ff"] {
+            assert!(path(uri).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        assert_eq!(deepest(br#"{"a":[1,{"b":"}}]{{{"}]}"#), 3);
+        assert_eq!(deepest(br#""\"{{{{""#), 0);
+    }
+
+    #[test]
+    fn forms_and_queries_become_objects() {
+        let pairs = decode_pairs(b"a=1&b=x%20y&b=z+w&c").expect("UTF-8");
+        assert_eq!(pairs_to_json(&pairs).expose_secret(), br#"{"a":"1","b":["x y","z w"],"c":""}"#);
+    }
+
+    #[test]
+    fn broken_json_is_told_by_its_place_alone() {
+        let text = check_json(br#"{"password": "hunter2", oops}"#, 64).expect_err("broken").text();
+        assert!(text.contains("line 1, column 2") && !text.contains("hunter2") && !text.contains("oops"), "{text}");
+        assert!(check_json(b"[1]", 64).is_err());
+        assert!(check_json(b"{\"a\":\"\xff\"}", 64).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! The whole URL map, engine by engine. Paths are below the engine's mount.
+
+use std::collections::HashMap;
+
+use keyturn_core::{mount::Engine, policy::Operation, storage::BoxFuture};
+use matchit::{InsertError, Router};
+
+use super::{Outcome, auth, call::Call, kv, sys};
+
+/// What answers an operation on a path.
+pub(super) type Handler = for<'a> fn(Call<'a>) -> BoxFuture<'a, Outcome>;
+
+/// The variable parts of a path, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// A part; empty if the route has none of that name.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+/// What a path leads to.
+pub(super) enum Found {
+    Handler(Handler, Parameters),
+    OtherOperations,
+    Nothing,
+}
+
+/// What may be done on a path.
+#[derive(Default, Clone, Copy)]
+struct Route {
+    read: Option<Handler>,
+    write: Option<Handler>,
+    delete: Option<Handler>,
+    list: Option<Handler>,
+    patch: Option<Handler>,
+}
+
+impl Route {
+    fn handler(&self, operation: Operation) -> Option<Handler> {
+        match operation {
+            Operation::Read => self.read,
+            Operation::Create | Operation::Update => self.write,
+            Operation::Delete => self.delete,
+            Operation::List => self.list,
+            Operation::Patch => self.patch,
+            _ => None,
+        }
+    }
+}
+
+macro_rules! table {
+    ($($path:literal => { $($operation:ident: $handler:path),+ $(,)? })+) => {{
+        let mut router = Router::new();
+        $(
+            let mut route = Route::default();
+            $(
+                let handler: Handler = |call| Box::pin($handler(call));
+                route.$operation = Some(handler);
+            )+
+            router.insert($path, route)?;
+        )+
+        router
+    }};
+}
+
+fn system() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "seal"                          => { write: sys::seal::seal }
+        "key-status"                    => { read: sys::rotate::key_status }
+        "rotate"                        => { write: sys::rotate::rotate }
+        "rotate/keyring"                => { write: sys::rotate::rotate }
+        "mounts"                        => { read: sys::mounts::list }
+        "mounts/"                       => { read: sys::mounts::list, list: sys::mounts::list }
+        "mounts/{*path}"                => { read: sys::mounts::read, write: sys::mounts::write, delete: sys::mounts::disable }
+        "remount"                       => { write: sys::remount::start }
+        "remount/status/{id}"           => { read: sys::remount::status }
+        "auth"                          => { read: sys::auth::list }
+        "auth/"                         => { read: sys::auth::list, list: sys::auth::list }
+        "auth/{*path}"                  => { read: sys::auth::read, write: sys::auth::write, delete: sys::auth::disable }
+        "policy"                        => { read: sys::policy::list, list: sys::policy::list }
+        "policy/"                       => { read: sys::policy::list, list: sys::policy::list }
+        "policy/{*name}"                => { read: sys::policy::read, write: sys::policy::write, delete: sys::policy::delete }
+        "policies/acl"                  => { read: sys::policies::list, list: sys::policies::list }
+        "policies/acl/"                 => { read: sys::policies::list, list: sys::policies::list }
+        "policies/acl/{*name}"          => { read: sys::policies::read, write: sys::policies::write, delete: sys::policies::delete }
+        "capabilities"                  => { write: sys::capabilities::of_token }
+        "capabilities-self"             => { write: sys::capabilities::of_self }
+        "capabilities-accessor"         => { write: sys::capabilities::of_accessor }
+        "audit"                         => { read: sys::audit::list }
+        "audit/"                        => { read: sys::audit::list, list: sys::audit::list }
+        "audit/{*path}"                 => { write: sys::audit::enable, delete: sys::audit::disable }
+        "audit-hash/{*path}"            => { write: sys::audit::hash }
+        "internal/ui/mounts"            => { read: sys::internal_ui::mounts }
+        "internal/ui/mounts/{*path}"    => { read: sys::internal_ui::mount }
+    })
+}
+
+fn kv1() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "{*name}"                       => { read: kv::v1::read, write: kv::v1::write, delete: kv::v1::delete, list: kv::v1::list }
+    })
+}
+
+fn kv2() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "config"                        => { read: kv::config::read, write: kv::config::write }
+        "data/{*name}"                  => { read: kv::data::read, write: kv::data::write, patch: kv::data::patch, delete: kv::data::delete }
+        "subkeys/{*name}"               => { read: kv::data::subkeys }
+        "delete/{*name}"                => { write: kv::versions::delete }
+        "undelete/{*name}"              => { write: kv::versions::undelete }
+        "destroy/{*name}"               => { write: kv::versions::destroy }
+        "metadata/"                     => { list: kv::metadata::list }
+        "metadata/{*name}"              => { read: kv::metadata::read, write: kv::metadata::write, patch: kv::metadata::patch, delete: kv::metadata::delete, list: kv::metadata::list }
+    })
+}
+
+fn token() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "create"                        => { write: auth::token::create }
+        "create/{role}"                 => { write: auth::token::create_with_role }
+        "create-orphan"                 => { write: auth::token::create_orphan }
+        "lookup"                        => { read: auth::token::lookup, write: auth::token::lookup }
+        "lookup-self"                   => { read: auth::token::lookup_self, write: auth::token::lookup_self }
+        "lookup-accessor"               => { write: auth::token::lookup_accessor }
+        "renew"                         => { write: auth::token::renew }
+        "renew-self"                    => { write: auth::token::renew_self }
+        "renew-accessor"                => { write: auth::token::renew_accessor }
+        "revoke"                        => { write: auth::token::revoke }
+        "revoke-self"                   => { write: auth::token::revoke_self }
+        "revoke-accessor"               => { write: auth::token::revoke_accessor }
+        "revoke-orphan"                 => { write: auth::token::revoke_orphan }
+        "accessors"                     => { list: auth::token::accessors }
+        "accessors/"                    => { list: auth::token::accessors }
+        "tidy"                          => { write: auth::token::tidy }
+        "roles"                         => { list: auth::token_role::list }
+        "roles/"                        => { list: auth::token_role::list }
+        "roles/{name}"                  => { read: auth::token_role::read, write: auth::token_role::write, delete: auth::token_role::delete }
+    })
+}
+
+/// The tables of all engines.
+pub(super) struct Routes(HashMap<Engine, Router<Route>>);
+
+impl Routes {
+    pub(super) fn build() -> Result<Self, InsertError> {
+        Ok(Self(HashMap::from([
+            (Engine::System, system()?),
+            (Engine::Kv1, kv1()?),
+            (Engine::Kv2, kv2()?),
+            (Engine::Token, token()?),
+        ])))
+    }
+
+    /// What answers `operation` on the path `rest` below a mount of `engine`.
+    pub(super) fn find(&self, engine: Engine, rest: &str, operation: Operation) -> Found {
+        let Some(matched) = self.0.get(&engine).and_then(|router| router.at(rest).ok()) else { return Found::Nothing };
+        let Some(handler) = matched.value.handler(operation) else { return Found::OtherOperations };
+        let parameters = matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Found::Handler(handler, Parameters(parameters))
+    }
+}

@@ -1,0 +1,211 @@
+//! `sys/init`, `sys/seal-status`, `sys/unseal`, `sys/health`, `sys/leader`: what answers without an open store, and
+//! therefore without a token and without the audit log. No envelope.
+
+use axum::body::Body;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hyper::{Method, Response, StatusCode};
+use keyturn_core::{
+    node::{Node, Status},
+    policy::Operation,
+    seal::SealKind,
+    secret::SecretBytes,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{error::Failure, fields::Fields, reply, request::Parsed};
+
+/// The version that clients are told: they decide by it what to send. The API is that of Vault 1.18.
+const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
+
+/// Answers a request that concerns the server's state; `None`: it concerns the store.
+pub(super) async fn answer(node: &Node, parsed: &Parsed) -> Option<Result<Response<Body>, Failure>> {
+    let reads = parsed.operation == Operation::Read;
+    let writes = parsed.operation == Operation::Update;
+    let answer = match parsed.path.as_str() {
+        "sys/init" if reads => Ok(reply::plain(StatusCode::OK, &json!({ "initialized": node.status().initialized }))),
+        "sys/init" if writes => initialize(node, parsed).await,
+        "sys/seal-status" if reads => Ok(seal_status(&node.status())),
+        "sys/unseal" if writes => unseal(node, parsed).await,
+        "sys/health" if reads => health(node, parsed),
+        "sys/leader" if reads => Ok(leader(node)),
+        "sys/ha-status" if reads => Ok(reply::plain(StatusCode::OK, &json!({ "nodes": [] }))),
+        "sys/init" | "sys/seal-status" | "sys/unseal" | "sys/health" | "sys/leader" => {
+            Err(Failure::unsupported_operation())
+        }
+        _ => return None,
+    };
+    Some(answer)
+}
+
+#[derive(Serialize)]
+struct Initialized {
+    keys: Vec<String>,
+    keys_base64: Vec<String>,
+    recovery_keys: Option<Vec<String>>,
+    recovery_keys_base64: Option<Vec<String>>,
+    root_token: String,
+}
+
+impl Drop for Initialized {
+    fn drop(&mut self) {
+        use zeroize::Zeroize;
+        self.keys.zeroize();
+        self.keys_base64.zeroize();
+        self.root_token.zeroize();
+    }
+}
+
+async fn initialize(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+    let fields = Fields::parse(&parsed.data)?;
+    let status = node.status();
+    if status.initialized {
+        return Err(Failure::bad_request("Vault is already initialized"));
+    }
+    let number = |name: &str| -> Result<Option<u8>, Failure> {
+        let out_of_bounds = || Failure::bad_request(format!("{name} must be between 1 and 255"));
+        fields.natural(name)?.map(|number| u8::try_from(number).map_err(|_| out_of_bounds())).transpose()
+    };
+    for name in ["pgp_keys", "root_token_pgp_key", "recovery_pgp_keys"] {
+        if fields.raw(name).is_some_and(|text| text != "[]" && text != "\"\"") {
+            return Err(Failure::bad_request(format!(
+                "{name}: encrypting shares to PGP keys is not offered by this server"
+            )));
+        }
+    }
+    let (shares, threshold) = match status.kind {
+        SealKind::Static => (1, 1),
+        SealKind::Shamir => {
+            if number("recovery_shares")?.unwrap_or(0) > 0 || number("recovery_threshold")?.unwrap_or(0) > 0 {
+                return Err(Failure::bad_request(
+                    "parameters recovery_shares,recovery_threshold not applicable to seal type shamir",
+                ));
+            }
+            (number("secret_shares")?.unwrap_or(5), number("secret_threshold")?.unwrap_or(3))
+        }
+    };
+    let made = node.initialize(shares, threshold, None).await?;
+    let hex = made.shares.iter().map(|share| to_hex(share)).collect();
+    let base64 = made.shares.iter().map(|share| STANDARD.encode(share.expose_secret())).collect();
+    let recovery = (status.kind == SealKind::Static).then(Vec::new);
+    let body = Initialized {
+        keys: hex,
+        keys_base64: base64,
+        recovery_keys: recovery.clone(),
+        recovery_keys_base64: recovery,
+        root_token: made.root_token.expose_secret().to_owned(),
+    };
+    Ok(reply::plain(StatusCode::OK, &body))
+}
+
+fn to_hex(share: &SecretBytes) -> String {
+    share.expose_secret().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn seal_status(status: &Status) -> Response<Body> {
+    reply::plain(
+        StatusCode::OK,
+        &json!({
+            "type": status.kind.name(),
+            "initialized": status.initialized,
+            "sealed": status.sealed,
+            "t": status.threshold,
+            "n": status.shares,
+            "progress": status.progress,
+            "nonce": status.nonce,
+            "version": VERSION,
+            "build_date": "",
+            "migration": false,
+            "cluster_name": "keyturn",
+            "cluster_id": status.store_id,
+            "recovery_seal": status.kind == SealKind::Static,
+            "storage_type": status.storage,
+        }),
+    )
+}
+
+async fn unseal(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+    let fields = Fields::parse(&parsed.data)?;
+    if fields.boolean("reset")?.unwrap_or(false) {
+        return Ok(seal_status(&node.reset_unseal().await?));
+    }
+    let key = fields.secret("key")?.filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| {
+        Failure::bad_request("'key' must be specified in request body as JSON, or 'reset' set to true")
+    })?;
+    let share = decode_share(key.expose_secret().trim())
+        .ok_or_else(|| Failure::bad_request("'key' must be a valid hex or base64 string"))?;
+    Ok(seal_status(&node.unseal(share).await?))
+}
+
+/// A share as people bring it: hex first, since hex is also valid base64.
+fn decode_share(text: &str) -> Option<SecretBytes> {
+    let hex = || -> Option<Vec<u8>> {
+        if text.is_empty() || text.len() % 2 != 0 || !text.is_ascii() {
+            return None;
+        }
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+    };
+    hex().or_else(|| STANDARD.decode(text).ok()).map(SecretBytes::new)
+}
+
+fn health(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+    let fields = Fields::parse(&parsed.data)?;
+    let status = node.status();
+    let (parameter, default) = match (status.initialized, status.sealed) {
+        (false, _) => ("uninitcode", 501),
+        (true, true) => ("sealedcode", 503),
+        (true, false) => ("activecode", 200),
+    };
+    let code = match fields.natural(parameter)? {
+        None => StatusCode::from_u16(default).unwrap_or(StatusCode::OK),
+        Some(code) => u16::try_from(code)
+            .ok()
+            .and_then(|code| StatusCode::from_u16(code).ok())
+            .ok_or_else(|| Failure::bad_request(format!("{parameter} must be an HTTP status code")))?,
+    };
+    if parsed.method == Method::HEAD {
+        return Ok(reply::json(code, bytes::Bytes::new()));
+    }
+    let body = json!({
+        "initialized": status.initialized,
+        "sealed": status.sealed,
+        "standby": false,
+        "performance_standby": false,
+        "replication_performance_mode": "disabled",
+        "replication_dr_mode": "disabled",
+        "server_time_utc": node.clock().now().as_second(),
+        "version": VERSION,
+        "cluster_name": "keyturn",
+        "cluster_id": status.store_id,
+    });
+    Ok(reply::plain(code, &body))
+}
+
+fn leader(node: &Node) -> Response<Body> {
+    if node.status().sealed {
+        return Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed").into_response();
+    }
+    let body = json!({
+        "ha_enabled": false,
+        "is_self": false,
+        "active_time": "0001-01-01T00:00:00Z",
+        "leader_address": "",
+        "leader_cluster_address": "",
+        "performance_standby": false,
+        "performance_standby_last_remote_wal": 0,
+    });
+    reply::plain(StatusCode::OK, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_may_be_hex_or_base64() {
+        assert_eq!(decode_share("00ff").expect("hex").expose_secret(), [0, 255]);
+        assert_eq!(decode_share("AP8=").expect("base64").expose_secret(), [0, 255]);
+        assert!(decode_share("no share!").is_none());
+    }
+}

@@ -1,0 +1,13 @@
+//! The system's own paths, `sys/`; a file is named after its URL.
+
+pub(super) mod audit;
+pub(super) mod auth;
+pub(super) mod capabilities;
+pub(super) mod internal_ui;
+mod mount_entry;
+pub(super) mod mounts;
+pub(super) mod policies;
+pub(super) mod policy;
+pub(super) mod remount;
+pub(super) mod rotate;
+pub(super) mod seal;
