@@ -262,6 +262,7 @@ mod tests {
             ("foo/*", "foo", true),
             ("foo/bar*", "foo", true),
             ("bar/*", "foo", false),
+            ("foo/+", "foo/bar/baz", false),
         ] {
             let PathPattern::Wild(wild) = PathPattern::parse(pattern).unwrap() else { panic!("{pattern}") };
             assert_eq!(wild.reaches_below(mount), expected, "{pattern:?} below {mount:?}");

@@ -41,6 +41,10 @@ fn documented_order() {
         // 4. Longer.
         ("foo/bar/+/b*", "foo/bar/+/ba*", "foo/bar/bar/baz"),
         ("foo/*", "foo/bar*", "foo/bar"),
+        ("+/+/c", "+/(((/+", "x/(((/c"),
+        // 5. Lexicographically larger.
+        ("+/+/c", "+/b/+", "x/b/c"),
+        ("+/(/+", "+/+/c", "x/(/c"),
         // A plus that is no segment is no wildcard.
         ("a+b/+/c", "a+b/x/*", "a+b/x/c"),
         // Text that is no ASCII.

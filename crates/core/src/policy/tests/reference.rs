@@ -79,8 +79,9 @@ fn priority(one: &str, other: &str) -> Ordering {
         .then(text(one).cmp(&text(other)))
 }
 
+/// Few segments, so that many patterns match the same path; `(` sorts before `+`, letters after it.
 fn segment() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["", "a", "a", "b", "ab", "é", "+", "+", "a+", "*"]).prop_map(str::to_owned)
+    prop::sample::select(vec!["", "a", "a", "a", "(a", "é", "+", "+", "+", "a+", "*"]).prop_map(str::to_owned)
 }
 
 fn pattern() -> impl Strategy<Value = String> {
@@ -90,7 +91,7 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 fn path() -> impl Strategy<Value = String> {
-    let segment = prop::sample::select(vec!["", "a", "a", "b", "ab", "é", "+", "a+", "abc"]);
+    let segment = prop::sample::select(vec!["", "a", "a", "a", "(a", "(a", "é", "+", "a+", "ab"]);
     prop::collection::vec(segment, 1..6)
         .prop_map(|segments| segments.join("/"))
         .prop_filter("leading slashes are dropped", |path| !path.starts_with('/'))
@@ -112,7 +113,7 @@ proptest! {
 
     #[test]
     fn the_engine_decides_as_the_reference(
-        stanzas in prop::collection::vec(stanza(), 0..12),
+        stanzas in prop::collection::vec(stanza(), 0..24),
         paths in prop::collection::vec(path(), 1..12),
     ) {
         let (acl, reference) = (compiled(&stanzas), Reference(stanzas));
@@ -131,8 +132,8 @@ proptest! {
 
     #[test]
     fn a_mount_shows_if_anything_below_it_is_granted(
-        stanzas in prop::collection::vec(stanza(), 0..12),
-        mount in "(a|b|ab|é)(/(a|b|ab|é)){0,2}/",
+        stanzas in prop::collection::vec(stanza(), 0..24),
+        mount in "(a|é|ab)(/(a|é|ab)){0,2}/",
         rests in prop::collection::vec(path(), 1..12),
     ) {
         let acl = compiled(&stanzas);
