@@ -138,20 +138,20 @@ impl<'a> Walk<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            let rest = &self.input[self.at..];
+            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
             match self.peek() {
-                Some(b'"') => {
-                    let inner = &self.input[start..self.at];
-                    self.at += 1;
-                    return Ok(RawString { inner, escaped });
-                }
+                Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(0x20..) => self.at += 1,
                 _ => return Err(self.misfit()),
             }
         }
+        let inner = &self.input[start..self.at];
+        self.at += 1;
+        Ok(RawString { inner, escaped })
     }
 
     fn escape(&mut self) -> Result<(), RedactError> {

@@ -54,6 +54,36 @@ fn broker(devices: &[&Arc<Recorder>]) -> Broker {
     broker
 }
 
+/// Keeps the text of every event of its thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = event.metadata().level().to_string();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            text.push_str(&format!(" {field}={value:?}"));
+        });
+        self.0.lock().expect("lock").push(text);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 #[test]
 fn without_a_device_everything_counts_as_recorded() {
     let broker = Broker::new();
@@ -102,6 +132,25 @@ fn no_device_that_records_is_a_failure_until_one_does() {
     two.broken.store(false, Ordering::Relaxed);
     assert_eq!(record(), Ok(()));
     assert_eq!(two.lines().len(), 1);
+}
+
+#[test]
+fn a_failing_device_is_logged_once_and_so_is_its_recovery() {
+    let device = Recorder::broken();
+    let broker = broker(&[&device]);
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        let request = RequestRecord { path: "canary-path", ..RequestRecord::default() };
+        for broken in [true, true, false, false, true] {
+            device.broken.store(broken, Ordering::Relaxed);
+            assert_eq!(broker.record_request(&request).is_err(), broken);
+        }
+    });
+    let [failed, recovered] = [
+        "ERROR message=audit device does not record device=0/ error=audit device could not write: no space left on device",
+        "INFO message=audit device records again device=0/",
+    ];
+    assert_eq!(*log.0.lock().expect("lock"), [failed, recovered, failed]);
 }
 
 #[test]
