@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn controls_quotes_and_backslashes_are_escaped() {
         let mut out = Vec::new();
-        append_text(&mut out, "a\"b\\c\n\u{1b}[31m\u{7f}é");
-        assert_eq!(String::from_utf8(out).expect("UTF-8"), r#""a\"b\\c\n\u001b[31m\u007fé""#);
+        append_text(&mut out, "a\"b\\c\n\0\u{1b}[31m\u{1f}\u{7f}é");
+        assert_eq!(String::from_utf8(out).expect("UTF-8"), r#""a\"b\\c\n\u0000\u001b[31m\u001f\u007fé""#);
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn a_value_has_one_hash_however_it_is_spelled() {
         (r#""\u0061\u002fb""#, "a/b"),
         (r#""\"\\\b\f\n\r\t""#, "\"\\\u{8}\u{c}\n\r\t"),
         (r#""\ud83d\ude00!""#, "😀!"),
+        (r#""\ud800\udc00\udbff\udfff""#, "\u{10000}\u{10ffff}"),
         (r#""""#, ""),
         // Halves of a pair, which are no characters.
         (r#""\ud83d""#, "\u{fffd}"),
