@@ -6,4 +6,8 @@
 //! workspace with unsafe code: it keeps key material out of swap and core dumps.
 
 pub mod backend;
+pub mod barrier;
 pub mod conformance;
+mod files;
+pub mod hardening;
+pub mod seal;

@@ -1,15 +1,17 @@
 //! Where an embedded store's bytes are: one file, or memory.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io,
     ops::Bound,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use redb::{BackendError, DatabaseError, StorageBackend, backends::FileBackend, backends::InMemoryBackend};
+
+use crate::files::{create_directory, parent_of, sync_directory};
 
 /// Whether a store that does not exist may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,29 +77,6 @@ fn open_file(path: &Path, missing: Missing) -> io::Result<File> {
     let file = options.create(true).mode(0o600).open(path)?;
     sync_directory(parent)?;
     Ok(file)
-}
-
-fn create_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    create_directory(parent_of(directory))?;
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // The new name is durable only once the directory that holds it has been synced.
-        created => created.and_then(|()| sync_directory(parent_of(directory))),
-    }
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// A backend that several openings share, one after the other.

@@ -1,0 +1,136 @@
+//! The cache of sealed bytes above a storage backend.
+//!
+//! It holds ciphertext alone, bounded in bytes, and never serves a value older than a commit that has been answered.
+//!
+//! # Why a stale value cannot stay
+//!
+//! The danger is a slow reader: it reads the old value from storage, a commit replaces it and removes the key from the
+//! cache, and only then does the reader insert what it holds. So each key belongs to a shard with a generation:
+//!
+//! - a reader that misses notes the generation *before* it reads storage, and inserts only if, under the shard's lock,
+//!   the generation is still the same;
+//! - a commit, *after* storage shows its writes and *before* it is answered, raises the generation and removes the
+//!   key, both under the shard's lock.
+//!
+//! A reader inserts an old value only if it read storage before the commit; then it noted the generation before the
+//! commit raised it. If it takes the lock first, the commit removes what it inserted; if second, it sees another
+//! generation and inserts nothing. A hit takes no such lock. Whoever follows a commit of another node calls
+//! [`CachedStorage::observe`], and from then on the same holds.
+//!
+//! The commit runs as a task of its own: a caller that goes away in the middle (a client that hangs up) must not
+//! leave behind a commit that is applied and a cache that does not know.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use keyturn_core::storage::{Change, Commit, Entry, Key, Revision, Storage, StorageError, Transaction, Write};
+use quick_cache::{Weighter, sync::Cache};
+
+/// Shards of keys that share a generation: enough that commits seldom meet the readers of other keys.
+const SHARDS: usize = 64;
+
+/// What an entry costs beside its bytes: both allocations' headers, the cache's own slot, the revision.
+const ENTRY_OVERHEAD: u64 = 128;
+
+/// The size of a usual entry, from which the cache guesses how many it will hold.
+const USUAL_ENTRY: usize = 1024;
+
+/// A storage backend behind a cache of its sealed bytes.
+pub(crate) struct CachedStorage {
+    storage: Arc<dyn Storage>,
+    cache: Cache<Box<[u8]>, Entry, InBytes>,
+    generations: [Mutex<u64>; SHARDS],
+    hasher: RandomState,
+}
+
+impl CachedStorage {
+    /// `storage` behind a cache of at most `bytes`.
+    pub(crate) fn new(storage: Arc<dyn Storage>, bytes: usize) -> Self {
+        let cache = Cache::with_weighter(bytes / USUAL_ENTRY, bytes as u64, InBytes);
+        let generations = std::array::from_fn(|_| Mutex::new(0));
+        Self { storage, cache, generations, hasher: RandomState::new() }
+    }
+
+    /// The backend, for what must not or need not be cached.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// The entry at `key`, from the cache if it is there.
+    pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Entry>, StorageError> {
+        if let Some(entry) = self.cache.get(key) {
+            return Ok(Some(entry));
+        }
+        let before = *self.generation(key).lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.storage.get(key).await?;
+        if let Some(entry) = &found {
+            self.insert(key, entry, before);
+        }
+        Ok(found)
+    }
+
+    /// Commits, and forgets what it replaced before it answers.
+    pub(crate) async fn commit(self: &Arc<Self>, transaction: Transaction) -> Result<Commit, StorageError> {
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let keys: Vec<Key> = transaction.writes.iter().map(Write::key).cloned().collect();
+            let outcome = this.storage.commit(transaction).await;
+            match &outcome {
+                Ok(Commit::Committed(revision)) => this.forget(&keys, *revision),
+                Ok(Commit::Conflict(_)) => {}
+                // It may have been applied all the same, under a revision that nobody told.
+                Err(_) => this.forget(&keys, Revision(u64::MAX)),
+            }
+            outcome
+        });
+        task.await.unwrap_or_else(|error| {
+            Err(StorageError::Engine { doing: "committing", reason: format!("the commit was cut short: {error}") })
+        })
+    }
+
+    /// Forgets what another node's commit replaced.
+    pub(crate) fn observe(&self, change: &Change) {
+        self.forget(&change.keys, change.revision);
+    }
+
+    /// How many bytes it holds.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    fn insert(&self, key: &[u8], entry: &Entry, before: u64) {
+        let generation = self.generation(key).lock().unwrap_or_else(PoisonError::into_inner);
+        // Of two readers that race with a commit not yet answered, the one with the newer value wins.
+        let newer = self.cache.peek(key).is_none_or(|cached| cached.revision < entry.revision);
+        if *generation == before && newer {
+            self.cache.insert(key.into(), entry.clone());
+        }
+    }
+
+    fn forget(&self, keys: &[Key], revision: Revision) {
+        for key in keys {
+            let mut generation = self.generation(key).lock().unwrap_or_else(PoisonError::into_inner);
+            *generation += 1;
+            // An entry of this revision or a later one was read after the commit: it may stay.
+            self.cache.remove_if(key.as_slice(), |cached| cached.revision < revision);
+        }
+    }
+
+    fn generation(&self, key: &[u8]) -> &Mutex<u64> {
+        #[allow(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+        let hash = self.hasher.hash_one(key) as usize;
+        &self.generations[hash % SHARDS]
+    }
+}
+
+#[derive(Clone)]
+struct InBytes;
+
+impl Weighter<Box<[u8]>, Entry> for InBytes {
+    fn weight(&self, key: &Box<[u8]>, entry: &Entry) -> u64 {
+        (key.len() + entry.value.len()) as u64 + ENTRY_OVERHEAD
+    }
+}
