@@ -1,2 +1,7 @@
-//! x
+//! `keyturn`.
+
+mod config;
+mod logging;
+mod serving;
+
 fn main() {}

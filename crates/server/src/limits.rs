@@ -47,8 +47,8 @@ pub struct Limits {
 impl Limits {
     /// Bounds of [`Limits::max_connections`].
     pub const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
-    /// Bounds of every duration here.
-    pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+    /// Bounds of every duration here, where it is configured.
+    pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
     /// Bounds of [`Limits::max_body_bytes`]: 1 KiB to 1 GiB.
     pub const BODY_BYTES: RangeInclusive<usize> = 1024..=1024 * 1024 * 1024;
     /// Bounds of [`Limits::max_header_bytes`]: 8 KiB (the least hyper can work with) to 1 MiB.

@@ -1,0 +1,297 @@
+//! The sections of `keyturn.toml`, one function each, and the rules that hold across their keys.
+
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive};
+
+use keyturn_server::{audit_device::Mode, limits::Limits};
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    AuditConfig, Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles,
+    reader::{At, Schema, Section},
+};
+
+pub(super) static TOP: Schema =
+    Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log"] };
+pub(super) static STORAGE: Schema = Schema { section: "[storage]", keys: &["type", "path", "cache_size"] };
+pub(super) static LISTENER: Schema =
+    Schema { section: "[[listener]]", keys: &["address", "tls_cert_file", "tls_key_file", "tls_disable"] };
+pub(super) static SEAL: Schema = Schema { section: "[seal]", keys: &["type", "key_file", "key_env"] };
+pub(super) static AUDIT: Schema = Schema { section: "[audit]", keys: &["device"] };
+pub(super) static DEVICE: Schema = Schema { section: "[[audit.device]]", keys: &["type", "name", "path", "mode"] };
+pub(super) static LIMITS: Schema = Schema {
+    section: "[limits]",
+    keys: &[
+        "max_connections",
+        "handshake_timeout",
+        "header_timeout",
+        "idle_timeout",
+        "body_timeout",
+        "request_timeout",
+        "drain_timeout",
+        "max_body_size",
+        "max_header_size",
+        "json_depth",
+    ],
+};
+pub(super) static LOG: Schema = Schema { section: "[log]", keys: &["level", "format"] };
+
+const DEFAULT_CACHE: usize = 64 << 20;
+const CACHE: RangeInclusive<usize> = (1 << 20)..=(1 << 40);
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8200);
+
+/// Reads the whole file. `None` only if a problem was noted.
+pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
+    let storage = match top.table("storage", &STORAGE) {
+        Some(section) => storage(section),
+        None => {
+            if top.place("storage").is_none() {
+                top.note_here("there is no [storage]; write where secrets are kept: type = \"embedded\", path = \"…\"");
+            }
+            None
+        }
+    };
+    let listeners = listeners(&mut top);
+    let seal = top.table("seal", &SEAL).map_or(Some(SealConfig::Shamir), seal);
+    let audit = top.table("audit", &AUDIT).map(audit).unwrap_or_default();
+    let limits = top.table("limits", &LIMITS).map(limits).unwrap_or_default();
+    let log = top.table("log", &LOG).map_or_else(default_log, log);
+    Some(Config { storage: storage?, listeners, seal: seal?, audit, limits, log })
+}
+
+#[derive(Clone, Copy)]
+enum StorageType {
+    Embedded,
+    Memory,
+}
+
+fn storage(mut section: Section<'_, '_>) -> Option<StorageConfig> {
+    let types = [("embedded", StorageType::Embedded), ("memory", StorageType::Memory)];
+    let kind = required(&mut section, "type", "\"embedded\" or \"memory\"", |section| section.choice("type", &types));
+    let path = section.path("path");
+    let mut cache_bytes = DEFAULT_CACHE;
+    section.size("cache_size", &CACHE, &mut cache_bytes);
+    match kind? {
+        StorageType::Embedded => {
+            let given = section.place("path").is_some();
+            if !given {
+                section.note_here("storage.path is missing; write the file in which the store is kept");
+            }
+            Some(StorageConfig::Embedded { path: path?.value, cache_bytes })
+        }
+        StorageType::Memory => {
+            section.forbid("path", "is not used by type = \"memory\": nothing is kept on disk; remove one of the two");
+            section.forbid("cache_size", "is not used by type = \"memory\"; remove it");
+            Some(StorageConfig::Memory)
+        }
+    }
+}
+
+/// Reads a key that must be there.
+fn required<'i, T>(
+    section: &mut Section<'_, 'i>,
+    key: &'static str,
+    allowed: &str,
+    read: impl FnOnce(&mut Section<'_, 'i>) -> Option<At<T>>,
+) -> Option<T> {
+    if section.place(key).is_none() {
+        let message = format!("{} is missing; allowed: {allowed}", section.name(key));
+        section.note_here(message);
+    }
+    read(section).map(|At { value, .. }| value)
+}
+
+fn listeners(top: &mut Section<'_, '_>) -> Vec<ListenerConfig> {
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    let mut listeners = top.tables("listener", &LISTENER, |section| listener(section, &mut seen));
+    if listeners.is_empty() {
+        listeners.push(ListenerConfig { address: DEFAULT_ADDRESS, tls: None });
+    }
+    listeners
+}
+
+fn listener(mut section: Section<'_, '_>, seen: &mut Vec<SocketAddr>) -> Option<ListenerConfig> {
+    let address = match section.place("address") {
+        Some(_) => section.address("address"),
+        None => {
+            section.note_here("listener.address is missing; write an IP address and a port: \"127.0.0.1:8200\"");
+            None
+        }
+    };
+    let tls = tls_files(&mut section);
+    let disabled = section.flag("tls_disable").filter(|at| at.value);
+    let At { value: address, span } = address?;
+    if address.port() != 0 && seen.contains(&address) {
+        section.note(span.clone(), format!("listener.address {address} is there twice"));
+    }
+    seen.push(address);
+    let tls = tls?;
+    match (&tls, disabled) {
+        (Some(_), Some(At { span, .. })) => section
+            .note(span, "listener.tls_disable contradicts tls_cert_file and tls_key_file; remove one or the other"),
+        (None, None) if !address.ip().is_loopback() => section.note(
+            span,
+            format!(
+                "listener.address {address} can be reached from other machines, and secrets and tokens would travel \
+                 unencrypted; set tls_cert_file and tls_key_file, or tls_disable = true if a proxy in front speaks TLS"
+            ),
+        ),
+        _ => {}
+    }
+    Some(ListenerConfig { address, tls })
+}
+
+/// Both files or neither; `None` if a problem was noted.
+fn tls_files(section: &mut Section<'_, '_>) -> Option<Option<TlsFiles>> {
+    let (certificate, key) = (section.place("tls_cert_file"), section.place("tls_key_file"));
+    match (section.path("tls_cert_file"), section.path("tls_key_file")) {
+        (Some(certificate), Some(key)) => Some(Some(TlsFiles { certificate: certificate.value, key: key.value })),
+        _ => match (certificate, key) {
+            (None, None) => Some(None),
+            (Some(span), None) => {
+                section.note(span, "listener.tls_cert_file needs tls_key_file beside it");
+                None
+            }
+            (None, Some(span)) => {
+                section.note(span, "listener.tls_key_file needs tls_cert_file beside it");
+                None
+            }
+            (Some(_), Some(_)) => None,
+        },
+    }
+}
+
+#[derive(Clone, Copy)]
+enum SealType {
+    Shamir,
+    Static,
+}
+
+fn seal(mut section: Section<'_, '_>) -> Option<SealConfig> {
+    let types = [("shamir", SealType::Shamir), ("static", SealType::Static)];
+    let given = section.place("type").is_some();
+    let kind = section.choice("type", &types).map(|at| at.value);
+    let file = section.path("key_file");
+    let variable = section.text("key_env", "the name of an environment variable");
+    match kind.or((!given).then_some(SealType::Shamir))? {
+        SealType::Shamir => {
+            let why =
+                "is not used by type = \"shamir\", where people bring the shares; set type = \"static\" or remove it";
+            section.forbid("key_file", why);
+            section.forbid("key_env", why);
+            Some(SealConfig::Shamir)
+        }
+        SealType::Static => static_seal(&mut section, file, variable),
+    }
+}
+
+fn static_seal(
+    section: &mut Section<'_, '_>,
+    file: Option<At<std::path::PathBuf>>,
+    variable: Option<At<String>>,
+) -> Option<SealConfig> {
+    let source = match (section.place("key_file"), section.place("key_env")) {
+        (Some(_), Some(span)) => {
+            section.note(span, "seal.key_env and seal.key_file are both there; remove one");
+            None
+        }
+        (None, None) => {
+            section.note_here("type = \"static\" needs a key: set key_file or key_env");
+            None
+        }
+        (Some(_), None) => file.map(|at| KeySource::File(at.value)),
+        (None, Some(_)) => variable.map(|at| KeySource::Environment(at.value)),
+    };
+    source.map(SealConfig::Static)
+}
+
+fn audit(mut section: Section<'_, '_>) -> Vec<AuditConfig> {
+    let mut names: Vec<String> = Vec::new();
+    section.tables("device", &DEVICE, |section| device(section, &mut names))
+}
+
+fn device(mut section: Section<'_, '_>, names: &mut Vec<String>) -> Option<AuditConfig> {
+    let kinds = [("file", "file"), ("stdout", "stdout")];
+    let kind = required(&mut section, "type", "\"file\" or \"stdout\"", |section| section.choice("type", &kinds));
+    let given = section.text("name", "a name: letters, digits, - and _");
+    let path = section.path("path");
+    let mode = section.text("mode", "octal digits in quotes, such as \"0600\"");
+    if let Some(At { value, span }) = &mode
+        && let Err(error) = value.parse::<Mode>()
+    {
+        section.note(span.clone(), format!("audit.device.mode: {error}"));
+    }
+    let kind = kind?;
+    let name = given.map_or_else(|| kind.to_owned(), |at| at.value);
+    check_name(&mut section, &name, names);
+    let mut options = BTreeMap::new();
+    if kind == "file" {
+        if section.place("path").is_none() {
+            section.note_here("audit.device.path is missing; write the file that entries are appended to");
+        }
+        options.insert("file_path".to_owned(), path?.value.display().to_string());
+        options.extend(mode.map(|at| ("mode".to_owned(), at.value)));
+    } else {
+        section.forbid("path", "is not used by type = \"stdout\"; remove it");
+        section.forbid("mode", "is not used by type = \"stdout\"; remove it");
+    }
+    Some(AuditConfig { name, kind, options })
+}
+
+fn check_name(section: &mut Section<'_, '_>, name: &str, names: &mut Vec<String>) {
+    let span = section.place("name");
+    let mut complain = |message: String| match span.clone() {
+        Some(span) => section.note(span, message),
+        None => section.note_here(message),
+    };
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        complain(format!("audit.device.name is {name:?}; allowed: letters, digits, - and _"));
+    }
+    if names.iter().any(|other| other == name) {
+        complain(format!("audit.device.name {name:?} is there twice; give each device a name of its own"));
+    }
+    names.push(name.to_owned());
+}
+
+fn limits(mut section: Section<'_, '_>) -> Limits {
+    let mut limits = Limits::default();
+    section.number("max_connections", &Limits::CONNECTIONS, &mut limits.max_connections);
+    section.duration("handshake_timeout", &Limits::TIMEOUT, &mut limits.handshake_timeout);
+    section.duration("header_timeout", &Limits::TIMEOUT, &mut limits.header_timeout);
+    section.duration("idle_timeout", &Limits::TIMEOUT, &mut limits.idle_timeout);
+    section.duration("body_timeout", &Limits::TIMEOUT, &mut limits.body_timeout);
+    section.duration("request_timeout", &Limits::TIMEOUT, &mut limits.request_timeout);
+    section.duration("drain_timeout", &Limits::TIMEOUT, &mut limits.drain_timeout);
+    section.size("max_body_size", &Limits::BODY_BYTES, &mut limits.max_body_bytes);
+    section.size("max_header_size", &Limits::HEADER_BYTES, &mut limits.max_header_bytes);
+    section.number("json_depth", &Limits::JSON_DEPTH, &mut limits.json_depth);
+    if limits.body_timeout > limits.request_timeout {
+        let span = section.place("body_timeout").or(section.place("request_timeout")).unwrap_or_default();
+        let message = format!(
+            "limits.body_timeout ({:?}) is longer than request_timeout ({:?}), which includes it; raise the latter",
+            limits.body_timeout, limits.request_timeout
+        );
+        section.note(span, message);
+    }
+    limits
+}
+
+fn log(mut section: Section<'_, '_>) -> LogConfig {
+    let levels = [
+        ("off", LevelFilter::OFF),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let default = default_log();
+    LogConfig {
+        level: section.choice("level", &levels).map_or(default.level, |at| at.value),
+        format: section.choice("format", &formats).map_or(default.format, |at| at.value),
+    }
+}
+
+fn default_log() -> LogConfig {
+    LogConfig { level: LevelFilter::INFO, format: LogFormat::Text }
+}

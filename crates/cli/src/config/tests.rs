@@ -1,0 +1,229 @@
+//! What is accepted, what is refused and with which words, and that docs/configuration.md tells no lies.
+
+use std::{path::Path, time::Duration};
+
+use super::{reader::Schema, *};
+
+const DOC: &str = include_str!("../../../../docs/configuration.md");
+
+static SCHEMAS: [&Schema; 8] = [
+    &sections::TOP,
+    &sections::STORAGE,
+    &sections::LISTENER,
+    &sections::SEAL,
+    &sections::AUDIT,
+    &sections::DEVICE,
+    &sections::LIMITS,
+    &sections::LOG,
+];
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("keyturn.toml"), text)
+}
+
+/// The problems of `text`, which must be refused.
+fn problems(text: &str) -> Vec<String> {
+    match parse(text) {
+        Err(ConfigError::Invalid { problems }) => problems,
+        other => panic!("accepted: {other:?}"),
+    }
+}
+
+const MEMORY: &str = "[storage]\ntype = \"memory\"\n";
+
+#[test]
+fn the_least_file_has_safe_defaults() {
+    let config = parse(MEMORY).expect("config");
+    assert_eq!(config.storage, StorageConfig::Memory);
+    assert_eq!(config.listeners, [ListenerConfig { address: "127.0.0.1:8200".parse().expect("address"), tls: None }]);
+    assert_eq!(config.seal, SealConfig::Shamir);
+    assert_eq!(config.limits, Limits::default());
+    assert!(config.audit.is_empty());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_what_is_allowed() {
+    assert_eq!(
+        problems("# a comment\n[storage]\ntype = \"embedded\"\npath = \"a\"\n  pathh = \"b\"\n"),
+        ["keyturn.toml:5:3: unknown key `pathh` in [storage]; allowed: type, path, cache_size"]
+    );
+    assert_eq!(
+        problems("[storage]\ntype = \"memory\"\n[logs]\n"),
+        ["keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log"]
+    );
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = "\
+[storage]
+type = \"sqlite\"
+cache_size = \"64MB\"
+[[listener]]
+address = \"localhost:8200\"
+[limits]
+max_connections = 0
+idle_timeout = \"soon\"
+json_depth = 1.5
+[log]
+level = \"verbose\"
+";
+    assert_eq!(
+        problems(text),
+        [
+            "keyturn.toml:2:8: storage.type is \"sqlite\"; allowed: \"embedded\", \"memory\"",
+            "keyturn.toml:3:14: storage.cache_size is \"64MB\"; allowed: 1MiB to 1024GiB, as a number of bytes or with \
+             a unit: \"512KiB\", \"64MiB\", \"1GiB\"",
+            "keyturn.toml:5:11: listener.address is \"localhost:8200\"; allowed: an IP address and a port, such as \
+             \"127.0.0.1:8200\" or \"[::1]:8200\" (no host names)",
+            "keyturn.toml:7:19: limits.max_connections is 0; allowed: a whole number from 1 to 1000000",
+            "keyturn.toml:8:16: limits.idle_timeout is \"soon\"; allowed: 1s to 3600s, as \"90s\", \"5m\" or a number \
+             of seconds",
+            "keyturn.toml:9:14: limits.json_depth is of type float; allowed: a whole number from 8 to 127",
+            "keyturn.toml:11:9: log.level is \"verbose\"; allowed: \"off\", \"error\", \"warn\", \"info\", \"debug\", \
+             \"trace\"",
+        ]
+    );
+}
+
+#[test]
+fn broken_toml_is_told_with_its_place() {
+    let found = problems("[storage]\ntype = \"memory\npath = 1\n");
+    assert!(found[0].starts_with("keyturn.toml:2:"), "{found:?}");
+    assert!(problems("[storage]\ntype = \"memory\"\ntype = \"memory\"\n")[0].starts_with("keyturn.toml:3:"));
+}
+
+#[test]
+fn plain_http_beyond_this_machine_must_be_asked_for() {
+    let listener = |address: &str, rest: &str| format!("{MEMORY}[[listener]]\naddress = \"{address}\"\n{rest}\n");
+    for address in ["0.0.0.0:8200", "192.0.2.1:8200", "[::]:8200"] {
+        assert!(problems(&listener(address, ""))[0].contains("would travel unencrypted"));
+        assert!(problems(&listener(address, "tls_disable = false"))[0].contains("would travel unencrypted"));
+        parse(&listener(address, "tls_disable = true")).expect("asked for");
+        parse(&listener(address, "tls_cert_file = \"a\"\ntls_key_file = \"b\"")).expect("TLS");
+    }
+    for address in ["127.0.0.1:0", "127.8.8.8:8200", "[::1]:8200"] {
+        parse(&listener(address, "")).expect("loopback");
+    }
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused() {
+    let cases = [
+        ("[storage]\ntype = \"memory\"\npath = \"a\"", "storage.path is not used by type = \"memory\""),
+        ("[storage]\ntype = \"embedded\"", "storage.path is missing"),
+        ("[storage]\npath = \"a\"", "storage.type is missing"),
+        ("", "there is no [storage]"),
+        ("storage = 1", "`storage` must be a section: write [storage]"),
+        ("@[listener]\naddress = \"127.0.0.1:1\"", "`listener` may be there several times: write [[listener]]"),
+        ("@[[listener]]\ntls_disable = true", "listener.address is missing"),
+        (
+            "@[[listener]]\naddress = \"127.0.0.1:1\"\ntls_cert_file = \"a\"",
+            "listener.tls_cert_file needs tls_key_file",
+        ),
+        ("@[[listener]]\naddress = \"127.0.0.1:1\"\ntls_key_file = \"a\"", "listener.tls_key_file needs tls_cert_file"),
+        (
+            "@[[listener]]\naddress = \"127.0.0.1:1\"\ntls_cert_file = \"a\"\ntls_key_file = \"b\"\ntls_disable = true",
+            "listener.tls_disable contradicts",
+        ),
+        (
+            "@[[listener]]\naddress = \"127.0.0.1:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"",
+            "127.0.0.1:1 is there twice",
+        ),
+        ("@[seal]\ntype = \"static\"", "needs a key: set key_file or key_env"),
+        ("@[seal]\ntype = \"static\"\nkey_file = \"a\"\nkey_env = \"B\"", "are both there; remove one"),
+        ("@[seal]\nkey_file = \"a\"", "seal.key_file is not used by type = \"shamir\""),
+        ("@[[audit.device]]\ntype = \"file\"", "audit.device.path is missing"),
+        ("@[[audit.device]]\ntype = \"socket\"", "allowed: \"file\", \"stdout\""),
+        ("@[[audit.device]]\ntype = \"stdout\"\npath = \"a\"", "audit.device.path is not used by type = \"stdout\""),
+        ("@[[audit.device]]\ntype = \"stdout\"\n[[audit.device]]\ntype = \"stdout\"", "\"stdout\" is there twice"),
+        ("@[[audit.device]]\ntype = \"stdout\"\nname = \"a/b\"", "allowed: letters, digits, - and _"),
+        ("@[[audit.device]]\ntype = \"file\"\npath = \"a\"\nmode = \"rw\"", "write it in octal"),
+        ("@[limits]\nbody_timeout = \"2m\"", "longer than request_timeout"),
+    ];
+    for (text, expected) in cases {
+        let found = problems(&text.replacen('@', MEMORY, 1));
+        assert!(found.len() == 1 && found[0].contains(expected), "{text}\n{found:?}");
+    }
+}
+
+#[test]
+fn paths_start_at_the_file_and_never_name_a_device() {
+    let text =
+        "[storage]\ntype = \"embedded\"\npath = \"data/store\"\n[[audit.device]]\ntype = \"file\"\npath = \"discard\"";
+    let config = Config::parse(Path::new("/etc/keyturn/keyturn.toml"), text).expect("config");
+    assert!(
+        matches!(config.storage, StorageConfig::Embedded { path, .. } if path == Path::new("/etc/keyturn/data/store"))
+    );
+    let config = parse(text).expect("config");
+    assert_eq!(config.audit[0].options["file_path"], "./discard");
+}
+
+/// The line `prefix = …` that sets the one `key` of `schema`, within an otherwise good file.
+fn file_with(schema: &Schema, line: &str) -> String {
+    let storage = if schema.section == "[storage]" { "" } else { MEMORY };
+    if schema.section.is_empty() { format!("{line}\n") } else { format!("{storage}{}\n{line}\n", schema.section) }
+}
+
+#[test]
+fn every_key_of_the_schema_is_read() {
+    for schema in SCHEMAS {
+        for key in schema.keys {
+            let found = problems(&file_with(schema, &format!("{key} = 1979-05-27")));
+            assert!(found.iter().any(|problem| problem.contains(key)), "{} {key}: {found:?}", schema.section);
+        }
+    }
+}
+
+#[test]
+fn the_document_has_every_key_under_its_section_and_no_other() {
+    for schema in SCHEMAS.into_iter().filter(|schema| schema.section != "[audit]" && !schema.section.is_empty()) {
+        let heading = format!("## `{}`", schema.section);
+        let from = DOC.find(&heading).unwrap_or_else(|| panic!("no heading {heading}"));
+        let body = &DOC[from + heading.len()..];
+        let body = body.split("\n## ").next().expect("a section");
+        let documented: Vec<_> =
+            body.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key).collect();
+        assert_eq!(documented, schema.keys, "{}", schema.section);
+    }
+}
+
+/// The code blocks of the document that are TOML.
+fn examples() -> impl Iterator<Item = &'static str> {
+    DOC.split("```toml\n").skip(1).map(|rest| rest.split("```").next().expect("an end"))
+}
+
+#[test]
+fn the_documents_whole_example_parses_and_shows_every_key() {
+    let whole = examples().next().expect("an example");
+    let config = parse(whole).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.limits, Limits::default(), "the example shows the limits' defaults");
+    for key in SCHEMAS.into_iter().filter(|schema| schema.section != "[audit]").flat_map(|schema| schema.keys) {
+        let set = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} ="));
+        assert!(
+            whole.lines().any(|line| set(line) || line.trim_matches(['[', ']']) == *key) || *key == "audit",
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn the_documents_other_examples_parse() {
+    for example in examples().skip(1) {
+        parse(example).unwrap_or_else(|error| panic!("{error}\n{example}"));
+    }
+}
+
+#[test]
+fn the_documents_message_is_the_one_that_is_given() {
+    let message = &problems("[storage]\ntype = \"embedded\"\npathh = \"x\"\npath = \"y\"")[0];
+    assert!(DOC.contains(message.as_str()), "{message}");
+}
+
+#[test]
+fn durations_and_sizes_are_numbers_too() {
+    let text = format!("{MEMORY}[limits]\nidle_timeout = 90\nbody_timeout = \"1m\"\nmax_body_size = 2048\n");
+    let limits = parse(&text).expect("config").limits;
+    assert_eq!((limits.idle_timeout, limits.body_timeout), (Duration::from_secs(90), Duration::from_secs(60)));
+    assert_eq!(limits.max_body_bytes, 2048);
+}
