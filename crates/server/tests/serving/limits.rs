@@ -2,7 +2,7 @@
 
 use keyturn_server::limits::Limits;
 
-use crate::{SHORT, Server};
+use crate::{SHORT, Server, soon};
 
 #[tokio::test]
 async fn handlers_learn_who_asks() {
@@ -41,7 +41,7 @@ async fn a_request_at_work_is_not_idle() {
     let mut server = Server::start(limits, None).await;
     let mut held = server.connect().await;
     held.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n").await;
-    server.arrivals.recv().await.expect("arrived");
+    server.arrival().await;
     // Others come, stand idle and are closed in the meantime, one after the other, several timeouts long.
     for _ in 0..5 {
         let mut idle = server.connect().await;
@@ -49,7 +49,9 @@ async fn a_request_at_work_is_not_idle() {
         idle.closed().await;
     }
     server.release();
-    assert_eq!(held.answer().await, (200, "released".to_owned()));
+    let (head, body) = soon(held.head_and_body()).await;
+    assert_eq!(body, "released");
+    assert!(!head.contains("connection: close"), "it was retired: {head}");
 }
 
 #[tokio::test]
@@ -63,7 +65,7 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
         while greedy.0.write_all(&b"GET /peer HTTP/1.1\r\nhost: test\r\n\r\n".repeat(1000)).await.is_ok() {}
     });
     assert_eq!(server.connect().await.get("/peer").await.0, 200, "the slot came free");
-    flood.await.expect("the flood was cut off");
+    soon(flood).await.expect("the flood was cut off");
 }
 
 #[tokio::test]
@@ -122,7 +124,7 @@ async fn above_the_cap_a_connection_waits_for_a_free_slot() {
     }
     assert!(server.arrivals.try_recv().is_err(), "the second connection was served beside the first");
     drop(first);
-    server.arrivals.recv().await.expect("the second connection is served");
+    server.arrival().await;
     server.release();
     assert_eq!(second.answer().await.0, 200);
 }

@@ -27,6 +27,14 @@ use tokio::{
 /// Short enough to wait for, long enough for a loaded machine to do its part in.
 const SHORT: Duration = Duration::from_millis(100);
 
+/// How long a test waits for what must happen before it gives up; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The output of `work`, which must come.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.expect("it never happened")
+}
+
 /// What handlers of the test server share with the test.
 pub(crate) struct Shared {
     limits: Limits,
@@ -63,6 +71,16 @@ impl Server {
 
     pub(crate) fn release(&self) {
         self.shared.release.notify_one();
+    }
+
+    /// Waits until a request has come to `/held`.
+    pub(crate) async fn arrival(&mut self) -> SocketAddr {
+        soon(self.arrivals.recv()).await.expect("an arrival")
+    }
+
+    /// Waits until the server has returned.
+    pub(crate) async fn returned(&mut self) {
+        soon(&mut self.task).await.expect("no panic");
     }
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
@@ -102,22 +120,28 @@ impl<S: AsyncRead + tokio::io::AsyncWrite + Unpin> Client<S> {
 
     /// Status and body of the next answer.
     pub(crate) async fn answer(&mut self) -> (u16, String) {
+        let (head, body) = soon(self.head_and_body()).await;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("status");
+        (status, body)
+    }
+
+    /// Head, in lower case, and body of the next answer.
+    pub(crate) async fn head_and_body(&mut self) -> (String, String) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.0.read_u8().await.expect("an answer's head"));
         }
         let head = String::from_utf8(head).expect("text").to_lowercase();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("status");
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("content-length");
         let mut body = vec![0; length.parse().expect("a number")];
         self.0.read_exact(&mut body).await.expect("an answer's body");
-        (status, String::from_utf8(body).expect("text"))
+        (head, String::from_utf8(body).expect("text"))
     }
 
     /// Waits until the server has closed, and gives what it sent before. A reset is a close too.
     pub(crate) async fn closed(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        let _ = self.0.read_to_end(&mut rest).await;
+        let _ = soon(self.0.read_to_end(&mut rest)).await;
         rest
     }
 }
