@@ -1,7 +1,28 @@
-//! `keyturn`.
+//! `keyturn`: the server, and everything that is done with one, in one binary.
 
+mod client;
 mod config;
+mod connection;
+mod context;
+mod exit;
+mod failure;
+mod fields;
+mod input;
+mod kv;
 mod logging;
+mod output;
 mod serving;
+mod token_file;
+mod verb;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let exit = verb::run(verb::Cli::parse()).unwrap_or_else(|failure| {
+        output::note(&format!("keyturn: {failure}"));
+        failure.exit()
+    });
+    exit.into()
+}

@@ -1,0 +1,48 @@
+//! Why a verb did not do what it was asked, and the exit code that says so.
+
+use crate::client::ClientError;
+use crate::connection::ConnectionError;
+use crate::exit::Exit;
+use crate::input::InputError;
+use crate::kv::KvError;
+use crate::output::OutputError;
+use crate::token_file::TokenFileError;
+
+/// Any failure of a client verb. No variant holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The exchange with the server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The address, the certificates or the token to use.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// Values from files, stdin and prompts.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The key-value engine.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// The kept token.
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+    /// Standard output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// What was asked for contradicts itself or lacks something.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    /// The exit code for it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.exit(),
+            Self::Kv(error) => error.exit(),
+            Self::Input(error) => error.exit(),
+            Self::Connection(_) | Self::Usage(_) => Exit::Usage,
+            Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
+        }
+    }
+}

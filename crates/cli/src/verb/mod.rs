@@ -1,0 +1,144 @@
+//! The verbs, one file each, and the command line that leads to them.
+
+mod answer;
+mod audit;
+mod auth;
+mod completion;
+mod delete;
+mod destroy;
+mod get;
+mod history;
+mod list;
+mod login;
+mod logout;
+mod mount;
+mod operator;
+mod policy;
+mod put;
+mod read;
+mod rollback;
+mod settings;
+mod token;
+mod undelete;
+mod write;
+
+use clap::{Parser, Subcommand};
+
+use crate::connection::ConnectionArgs;
+use crate::context::Context;
+use crate::exit::{self, Exit};
+use crate::failure::Failure;
+
+/// Keep secrets in one place, and fetch them at runtime
+///
+/// Keyturn serves secrets over the APIs that your applications already speak. This binary is the server (`dev`,
+/// `server`) and the client of it, or of any server with Vault's HTTP API.
+#[derive(Debug, Parser)]
+#[command(name = "keyturn", version, after_long_help = exit::HELP)]
+#[command(after_help = "Exit codes, environment variables and first steps: keyturn --help")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    // Secrets.
+    Put(put::Args),
+    Get(get::Args),
+    List(list::Args),
+    Delete(delete::Args),
+    Undelete(undelete::Args),
+    Destroy(destroy::Args),
+    History(history::Args),
+    Rollback(rollback::Args),
+    // Who one is.
+    Login(login::Args),
+    Logout(logout::Args),
+    Token(token::Args),
+    // What there is.
+    Policy(policy::Args),
+    Auth(auth::Args),
+    Mount(mount::Args),
+    Audit(audit::Args),
+    Operator(operator::Args),
+    // Everything else.
+    Read(read::Args),
+    Write(write::Args),
+    Completion(completion::Args),
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
+    let context = Context::new(cli.connection);
+    let done = match cli.verb {
+        Verb::Put(args) => put::run(&args, &context),
+        Verb::Get(args) => get::run(&args, &context),
+        Verb::List(args) => list::run(&args, &context),
+        Verb::Delete(args) => delete::run(&args, &context),
+        Verb::Undelete(args) => undelete::run(&args, &context),
+        Verb::Destroy(args) => destroy::run(&args, &context),
+        Verb::History(args) => history::run(&args, &context),
+        Verb::Rollback(args) => rollback::run(&args, &context),
+        Verb::Login(args) => login::run(&args, &context),
+        Verb::Logout(args) => logout::run(&args, &context),
+        Verb::Token(args) => token::run(&args, &context),
+        Verb::Policy(args) => policy::run(&args, &context),
+        Verb::Auth(args) => auth::run(&args, &context),
+        Verb::Mount(args) => mount::run(&args, &context),
+        Verb::Audit(args) => audit::run(&args, &context),
+        Verb::Operator(args) => return operator::run(&args, &context),
+        Verb::Read(args) => read::run(&args, &context),
+        Verb::Write(args) => write::run(&args, &context),
+        Verb::Completion(args) => completion::run(&args),
+    };
+    done.map(|()| Exit::Done)
+}
+
+/// A mount's path as the routes take it, without slashes around it.
+fn bare(path: &str) -> &str {
+    path.trim_matches('/')
+}
+
+/// Version numbers in a sentence.
+fn joined(versions: &[u64]) -> String {
+    versions.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_teaches_by_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} says nothing of itself");
+            if command.has_subcommands() {
+                command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(|sub| check(sub, &path));
+            } else {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains(path.trim_start()), "{path} has no example of itself");
+            }
+        }
+        for verb in Cli::command().get_subcommands().filter(|sub| sub.get_name() != "help") {
+            check(verb, "keyturn");
+        }
+    }
+
+    #[test]
+    fn no_flag_takes_a_token() {
+        for verb in ["login", "get", "operator"] {
+            assert!(Cli::try_parse_from(["keyturn", verb, "x", "--token", "hvs.x"]).is_err(), "{verb}");
+        }
+    }
+}
