@@ -133,6 +133,12 @@ impl ClientError {
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused { address },
+            // The standard library has no kind for it; the words are its own.
+            _ if error.to_string().contains("failed to lookup address") => Self::UnknownHost { address },
+            // What a server that expects plain HTTP does with a TLS greeting, if it does not answer in plain text.
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset if address.is_tls() => {
+                Self::Tls { address, reason: "the server hung up".to_owned() }
+            }
             io::ErrorKind::TimedOut => Self::Timeout { address, phase: "network".to_owned() },
             _ => Self::Transport { address, reason: error.to_string() },
         }
@@ -146,9 +152,42 @@ fn tls_hint(reason: &str) -> &'static str {
         "its certificate is for another name: use that name in --address"
     } else if reason.contains("Expired") {
         "its certificate has expired: renew it on the server"
-    } else if reason.contains("InvalidContentType") || reason.contains("corrupt message") {
+    } else if reason.contains("InvalidContentType") || reason.contains("corrupt message") || reason.contains("hung up")
+    {
         "the server may speak plain HTTP: then use http:// in --address, on loopback only"
     } else {
         "check the server's certificate, --ca-cert and the address"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transport_errors_are_sorted_by_what_can_be_done() {
+        let address = Address::parse("https://a.example").unwrap();
+        let told = |error: io::Error| ClientError::from_transport(ureq::Error::Io(error), &address).to_string();
+        let lookup = io::Error::other("failed to lookup address information: Name or service not known");
+        assert!(told(lookup).contains("spelling"));
+        assert!(told(io::ErrorKind::ConnectionRefused.into()).contains("keyturn dev"));
+        assert!(told(io::ErrorKind::TimedOut.into()).contains("in time"));
+        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(told(io::Error::new(io::ErrorKind::InvalidData, tls)).contains("--ca-cert"));
+        let tls = ureq::Error::Rustls(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired));
+        assert!(ClientError::from_transport(tls, &address).to_string().contains("renew it"));
+    }
+
+    #[test]
+    fn only_a_sealed_503_counts_as_sealed() {
+        let refused = |status, error: &str| {
+            let errors = vec![error.to_owned()];
+            let (method, path) = (Method::GET, "x".to_owned());
+            ClientError::from(Box::new(Refusal { method, path, with_token: true, status, errors })).exit()
+        };
+        assert_eq!(refused(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed"), Exit::Sealed);
+        assert_eq!(refused(StatusCode::SERVICE_UNAVAILABLE, "busy"), Exit::Failed);
+        assert_eq!(refused(StatusCode::BAD_REQUEST, "sealed"), Exit::Failed);
+        assert_eq!(refused(StatusCode::UNAUTHORIZED, ""), Exit::Denied);
     }
 }
