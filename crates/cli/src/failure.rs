@@ -14,6 +14,9 @@ pub(crate) enum Failure {
     /// The exchange with the server.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A login; a server says 400 to a wrong password, and a script wants to know that from a fault.
+    #[error(transparent)]
+    Login(ClientError),
     /// The address, the certificates or the token to use.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
@@ -38,7 +41,8 @@ impl Failure {
     /// The exit code for it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Client(error) => error.exit(),
+            Self::Login(error) if error.is_refusal() => Exit::Denied,
+            Self::Client(error) | Self::Login(error) => error.exit(),
             Self::Kv(error) => error.exit(),
             Self::Input(error) => error.exit(),
             Self::Connection(_) | Self::Usage(_) => Exit::Usage,

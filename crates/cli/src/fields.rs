@@ -1,7 +1,5 @@
 //! Fields as the command line names them: `FIELD`, `FIELD=@FILE`, `FIELD=-`, or a JSON object as a whole.
 
-use std::collections::BTreeMap;
-
 use keyturn_core::secret::SecretString;
 use keyturn_protocol::vault::{Fields, SecretJson};
 
@@ -14,8 +12,8 @@ use crate::output::note;
 pub(crate) enum Request {
     /// All fields from one JSON object.
     Whole(Source),
-    /// Each field from its own source.
-    Each(BTreeMap<String, Origin>),
+    /// Each field from its own source, in the order given, which is the order of the prompts.
+    Each(Vec<(String, Origin)>),
 }
 
 /// Where one field's value comes from.
@@ -49,15 +47,15 @@ impl Request {
     }
 
     fn each(parsed: impl Iterator<Item = Result<(String, Origin), Failure>>) -> Result<Self, Failure> {
-        let mut origins = BTreeMap::new();
+        let mut origins: Vec<(String, Origin)> = Vec::new();
         let mut stdin = 0;
         for item in parsed {
             let (name, origin) = item?;
             stdin += usize::from(matches!(origin, Origin::Source(Source::Stdin)));
-            if origins.contains_key(&name) {
+            if origins.iter().any(|(other, _)| *other == name) {
                 return Err(Failure::Usage(format!("the field {name} is given twice")));
             }
-            origins.insert(name, origin);
+            origins.push((name, origin));
         }
         if stdin > 1 {
             return Err(Failure::Usage("standard input can feed one field only: take files for the others".to_owned()));
@@ -153,7 +151,7 @@ mod tests {
         items.iter().map(|item| (*item).to_owned()).collect()
     }
 
-    fn origins(fields: &[&str], values: &[&str]) -> Result<BTreeMap<String, Origin>, Failure> {
+    fn origins(fields: &[&str], values: &[&str]) -> Result<Vec<(String, Origin)>, Failure> {
         match Request::fields(&strings(fields), &strings(values))? {
             Request::Each(origins) => Ok(origins),
             Request::Whole(_) => unreachable!("fields were given one by one"),
@@ -162,11 +160,13 @@ mod tests {
 
     #[test]
     fn a_field_names_its_source() {
-        let origins = origins(&["a", "b=-", "c=@/f=1"], &["d=x=y"]).unwrap();
-        assert!(matches!(origins["a"], Origin::Source(Source::Prompt)));
-        assert!(matches!(origins["b"], Origin::Source(Source::Stdin)));
-        assert!(matches!(&origins["c"], Origin::Source(Source::File(path)) if path.as_os_str() == "/f=1"));
-        assert!(matches!(&origins["d"], Origin::Argument(value) if value.expose_secret() == "x=y"));
+        let origins = origins(&["z", "b=-", "c=@/f=1"], &["a=x=y"]).unwrap();
+        let names: Vec<&str> = origins.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["z", "b", "c", "a"], "asked for in the order given");
+        assert!(matches!(origins[0].1, Origin::Source(Source::Prompt)));
+        assert!(matches!(origins[1].1, Origin::Source(Source::Stdin)));
+        assert!(matches!(&origins[2].1, Origin::Source(Source::File(path)) if path.as_os_str() == "/f=1"));
+        assert!(matches!(&origins[3].1, Origin::Argument(value) if value.expose_secret() == "x=y"));
     }
 
     #[test]
@@ -192,8 +192,8 @@ mod tests {
         let Request::Each(origins) = Request::parameters(&strings(&["ttl=1h", "password=-"])).unwrap() else {
             panic!("parameters come one by one")
         };
-        assert!(matches!(&origins["ttl"], Origin::Argument(value) if value.expose_secret() == "1h"));
-        assert!(matches!(origins["password"], Origin::Source(Source::Stdin)));
+        assert!(matches!(&origins[0].1, Origin::Argument(value) if value.expose_secret() == "1h"));
+        assert!(matches!(origins[1].1, Origin::Source(Source::Stdin)));
     }
 
     #[test]

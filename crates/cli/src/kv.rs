@@ -6,7 +6,7 @@ use serde::ser::{Error as _, SerializeMap as _};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, MOUNT_QUESTION};
 use crate::exit::Exit;
 
 /// Where a secret lies.
@@ -70,9 +70,12 @@ pub(crate) enum KvError {
     /// The secret has other fields.
     #[error("{path} has no field {field:?}; it has: {names}")]
     NoField { path: String, field: String, names: String },
-    /// There is no such secret or version.
-    #[error("there is no {what} at {path}: see `keyturn list {}`", folder_of(path))]
-    Missing { path: String, what: String },
+    /// The secret has other versions.
+    #[error("{path} has no version {version}: see `keyturn history {path}`")]
+    NoVersion { path: String, version: u64 },
+    /// There is no such secret.
+    #[error("there is no secret at {path}: see `keyturn list {}`", folder_of(path))]
+    Missing { path: String },
 }
 
 impl KvError {
@@ -81,9 +84,11 @@ impl KvError {
         match self {
             Self::Client(error) => error.exit(),
             Self::NoName { .. } | Self::NoVersions { .. } => Exit::Usage,
-            Self::Deleted { .. } | Self::Destroyed { .. } | Self::NoField { .. } | Self::Missing { .. } => {
-                Exit::NotFound
-            }
+            Self::Deleted { .. }
+            | Self::Destroyed { .. }
+            | Self::NoField { .. }
+            | Self::NoVersion { .. }
+            | Self::Missing { .. } => Exit::NotFound,
         }
     }
 }
@@ -100,7 +105,7 @@ impl Place {
         if ["auth/", "identity/", "sys/"].iter().any(|built_in| path.starts_with(built_in)) {
             return Ok(Self::Plain(Plain { path: path.to_owned() }));
         }
-        match client.get(&format!("sys/internal/ui/mounts/{path}")) {
+        match client.get(&format!("{MOUNT_QUESTION}{path}")) {
             Ok(reply) => Ok(Self::on(&reply.data::<MountInfo>()?, path)),
             Err(error) if error.is_not_found() => Ok(Self::Plain(Plain { path: path.to_owned() })),
             Err(error) => Err(error.into()),
@@ -143,9 +148,7 @@ impl Plain {
     pub(crate) fn read(&self, client: &Client) -> Result<Secret, KvError> {
         match client.get(&self.path) {
             Ok(reply) => Ok(Secret { path: self.path.clone(), fields: reply.data()?, metadata: None }),
-            Err(error) if error.is_not_found() => {
-                Err(KvError::Missing { path: self.path.clone(), what: "secret".to_owned() })
-            }
+            Err(error) if error.is_not_found() => Err(KvError::Missing { path: self.path.clone() }),
             Err(error) => Err(error.into()),
         }
     }
@@ -192,8 +195,10 @@ impl Keeper {
         if !refusal.is_not_found() {
             return refusal.into();
         }
-        let what = version.map_or_else(|| "secret".to_owned(), |number| format!("version {number}"));
-        KvError::Missing { path: self.path(), what }
+        match version {
+            Some(version) => KvError::NoVersion { path: self.path(), version },
+            None => KvError::Missing { path: self.path() },
+        }
     }
 
     /// Writes a new version and answers with its number. With `cas` only if that number is the current one; 0 stands for
@@ -213,9 +218,7 @@ impl Keeper {
     pub(crate) fn metadata(&self, client: &Client) -> Result<Metadata, KvError> {
         match client.get(&self.route("metadata")) {
             Ok(reply) => Ok(reply.data()?),
-            Err(error) if error.is_not_found() => {
-                Err(KvError::Missing { path: self.path(), what: "secret".to_owned() })
-            }
+            Err(error) if error.is_not_found() => Err(KvError::Missing { path: self.path() }),
             Err(error) => Err(error.into()),
         }
     }

@@ -8,6 +8,9 @@ use ureq::http::{Method, StatusCode};
 use super::Address;
 use crate::exit::Exit;
 
+/// Where the server is asked which mount serves a path; a user does not know that route.
+pub(crate) const MOUNT_QUESTION: &str = "sys/internal/ui/mounts/";
+
 /// A failed exchange.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -70,6 +73,8 @@ impl Refusal {
             Some("unseal it with `keyturn operator unseal`, or see `keyturn operator status`".to_owned())
         } else if self.is_denied() && !self.with_token {
             Some("no token was sent: run `keyturn login`, or set KEYTURN_TOKEN".to_owned())
+        } else if self.is_denied() && self.path.starts_with(MOUNT_QUESTION) {
+            Some("there is no such mount, or the token may see nothing below it: see `keyturn mount list`".to_owned())
         } else if self.is_denied() {
             Some(format!(
                 "the token is not valid, or its policies do not allow this: see `keyturn token lookup` and \
@@ -101,6 +106,11 @@ impl ClientError {
     /// Whether the server said 404.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Status(refusal) if refusal.status == StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the server understood and said no, as it does to a wrong password.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status(refusal) if refusal.status.is_client_error())
     }
 
     /// The exit code for it.

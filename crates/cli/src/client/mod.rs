@@ -17,8 +17,8 @@ use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, StatusCode};
 
 pub(crate) use address::{Address, AddressError};
-pub(crate) use error::ClientError;
 use error::Refusal;
+pub(crate) use error::{ClientError, MOUNT_QUESTION};
 pub(crate) use tls::{TlsError, Trust};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -99,7 +99,7 @@ fn check(args: &Args, client: &Client) -> Result<Session, Failure> {
     }
     let token = input::credential("the token", args.secret_file.as_deref())?;
     let token = connection::checked(token, "the input".to_owned())?;
-    let own: Own = client.with_token(token.clone()).get("auth/token/lookup-self")?.data()?;
+    let own: Own = client.with_token(token.clone()).get("auth/token/lookup-self").map_err(Failure::Login)?.data()?;
     Ok(Session { token, seconds: own.ttl, policies: own.policies })
 }
 
@@ -118,7 +118,7 @@ fn exchange(args: &Args, client: &Client) -> Result<Session, Failure> {
     };
     let secret = input::credential(what, args.secret_file.as_deref())?;
     body.insert(name.to_owned(), SecretJson::from_text(&secret));
-    let envelope: Envelope<Value> = client.post(&route, &Exposed(&body))?.json()?;
+    let envelope: Envelope<Value> = client.post(&route, &Exposed(&body)).map_err(Failure::Login)?.json()?;
     let Some(auth) = envelope.auth else {
         return Err(Failure::Usage(format!(
             "{route} gave no token: is an auth method mounted there? see `keyturn auth list`"

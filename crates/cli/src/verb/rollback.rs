@@ -31,5 +31,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let current = keeper.metadata(&client)?.current_version;
     let old = keeper.read(&client, Some(args.to))?;
     let version = keeper.write(&client, &old.fields, Some(current))?;
-    Ok(output::print_line(&format!("{} is now at version {version}, with the fields of {}", keeper.path(), args.to))?)
+    Ok(output::print_line(&format!(
+        "{} is now at version {version}, with the fields of version {}",
+        keeper.path(),
+        args.to
+    ))?)
 }

@@ -58,6 +58,22 @@ fn login_by_role_and_by_token() {
 }
 
 #[test]
+fn a_wrong_password_is_a_denial_and_keeps_nothing() {
+    let server =
+        Responder::new(&[("POST /v1/auth/userpass/login/bob", 400, r#"{"errors":["invalid username or password"]}"#)]);
+    let home = tempfile::tempdir().unwrap();
+    let url = server.url();
+    let arguments = ["login", "--method", "userpass", "--username", "bob"];
+    let outcome = keyturn(home.path(), &[("KEYTURN_ADDR", &url)], &arguments, "canary");
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("invalid username or password") && !outcome.stderr.contains("canary"),
+        "{outcome:?}"
+    );
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_new_token_is_printed() {
     let script = [("POST /v1/auth/token/create", 200, AUTH)];
     let arguments = ["token", "create", "--policy", "app", "--ttl", "1h", "--meta", "a=b", "--num-uses", "2"];
