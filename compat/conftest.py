@@ -14,7 +14,7 @@ def pytest_collection_modifyitems(items):
     if not OTHER_SERVER:
         return
     for item in items:
-        name = item.nodeid.rpartition("/")[2]
+        name = f"{item.path.name}::{item.name}"
         if item.get_closest_marker("keyturn"):
             item.add_marker(pytest.mark.skip(reason="a promise of Keyturn alone"))
         elif "fresh_server" in item.fixturenames and not harness.OTHER_UNINITIALISED:
