@@ -18,7 +18,7 @@ from pathlib import Path
 import hvac
 
 import wire
-from support import unique, wait_until
+from support import DEADLINE_SECONDS, unique, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("KEYTURN_COMPAT_BINARY", ROOT / "target" / "release" / "keyturn"))
@@ -31,7 +31,7 @@ LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)")
 CONFIGURATION = """\
 [storage]
 type = "embedded"
-path = "{data}"
+path = "{directory}/data/keyturn.store"
 
 [[listener]]
 address = "127.0.0.1:{port}"
@@ -72,6 +72,7 @@ class Process(Server):
     address: str = ""
     command: list = field(default_factory=list)
     directory: Path = None
+    environment: dict = field(default_factory=dict)
     keys: list = field(default_factory=list)
     _child: subprocess.Popen = None
 
@@ -79,7 +80,7 @@ class Process(Server):
         """Starts the process and waits until it answers; the address is the one that it prints, if not known."""
         with open(self.stdout, "ab") as out, open(self.stderr, "ab") as err:
             self._child = subprocess.Popen(
-                self.command, cwd=self.directory, env=clean_environment(self.directory),
+                self.command, cwd=self.directory, env=clean_environment(self.directory) | self.environment,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             )
         wait_until(f"{self.command[0]} answers; its output: {self.directory}", self._is_up)
@@ -144,8 +145,9 @@ class Process(Server):
 def dev_server(directory, *arguments):
     """Starts `keyturn dev` on a free port, in memory unless the arguments say otherwise."""
     token = unique("root")
-    command = [str(BINARY), "dev", "--listen", "127.0.0.1:0", "--root-token", token, *arguments]
-    return Process(token=token, command=command, directory=directory).start()
+    command = [str(BINARY), "dev", "--listen", "127.0.0.1:0", *arguments]
+    environment = {"KEYTURN_DEV_ROOT_TOKEN": token}
+    return Process(token=token, command=command, directory=directory, environment=environment).start()
 
 
 def configured_server(directory, log_level="info"):
@@ -155,10 +157,23 @@ def configured_server(directory, log_level="info"):
         command = shlex.split(OTHER_UNINITIALISED.format(port=port, directory=directory))
     else:
         configuration = directory / "keyturn.toml"
-        configuration.write_text(CONFIGURATION.format(data=directory / "data", port=port, log_level=log_level))
+        configuration.write_text(CONFIGURATION.format(directory=directory, port=port, log_level=log_level))
         command = [str(BINARY), "server", "--config", str(configuration)]
     address = f"http://127.0.0.1:{port}"
     return Process(address=address, command=command, directory=directory, is_keyturn=not OTHER_UNINITIALISED).start()
+
+
+def run_keyturn(server, *arguments, stdin=b"", token=None, home=None):
+    """Runs the command line against a server, by default with its root token; returns the finished process."""
+    token = server.token if token is None else token
+    environment = client_environment(server, home or server.directory) | ({"KEYTURN_TOKEN": token} if token else {})
+    return subprocess.run([str(BINARY), *arguments], input=stdin, env=environment, capture_output=True,
+                          timeout=DEADLINE_SECONDS, check=False)
+
+
+def client_environment(server, home):
+    """What the command line needs to find a server, and no token."""
+    return clean_environment(home) | {"KEYTURN_ADDR": server.address}
 
 
 def free_port():

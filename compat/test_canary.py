@@ -5,7 +5,6 @@ The search proves itself: a control value that is written in clear, in each enco
 
 import base64
 import secrets
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -175,12 +174,7 @@ def _listings(server):
     for command in (["list", "kv2/"], ["history", "kv2/a"], ["mount", "list"], ["auth", "list"], ["policy", "list"],
                     ["operator", "status"]):
         for form in ("table", "json"):
-            done = subprocess.run(
-                [harness.BINARY, *command, "--format", form], capture_output=True, timeout=30, check=False,
-                stdin=subprocess.DEVNULL, cwd=server.directory,
-                env=harness.clean_environment(server.directory)
-                | {"KEYTURN_ADDR": server.address, "KEYTURN_TOKEN": server.token},
-            )
+            done = harness.run_keyturn(server, *command, "--format", form)
             assert done.returncode == 0, (command, done.stderr)
             printed[f"keyturn {' '.join(command)} ({form})"] = done.stdout + done.stderr
     return printed

@@ -147,7 +147,7 @@ def test_dev_with_data_comes_back(tmp_path):
         server.start()
         read = server.client().secrets.kv.v2.read_secret_version("a", raise_on_deleted_version=True)
         assert read["data"]["data"] == {"v": "1"}
-        readable_by_others = [path for path in [data, *data.rglob("*")] if path.stat().st_mode & stat.S_IRWXO]
-        assert not readable_by_others
+        others = stat.S_IRWXG | stat.S_IRWXO
+        assert [path for path in [data, *data.rglob("*")] if path.stat().st_mode & others] == []
     finally:
         server.stop()
