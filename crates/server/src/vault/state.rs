@@ -85,7 +85,7 @@ async fn initialize(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Fail
         }
     };
     let made = node.initialize(shares, threshold, None).await?;
-    let hex = made.shares.iter().map(|share| to_hex(share)).collect();
+    let hex = made.shares.iter().map(to_hex).collect();
     let base64 = made.shares.iter().map(|share| STANDARD.encode(share.expose_secret())).collect();
     let recovery = (status.kind == SealKind::Static).then(Vec::new);
     let body = Initialized {
@@ -141,7 +141,7 @@ async fn unseal(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure>
 /// A share as people bring it: hex first, since hex is also valid base64.
 fn decode_share(text: &str) -> Option<SecretBytes> {
     let hex = || -> Option<Vec<u8>> {
-        if text.is_empty() || text.len() % 2 != 0 || !text.is_ascii() {
+        if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
             return None;
         }
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()

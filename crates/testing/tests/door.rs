@@ -1,0 +1,206 @@
+//! The door, tokens and secrets together, on a store in memory with a clock that is moved by hand.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use keyturn_core::{
+    clock::SignedDuration,
+    core::Core,
+    door::{Answer, Ask, Permit, Refusal},
+    kv::{KvError, NewVersion, Payload, Reading},
+    node::NotReady,
+    policy::Operation,
+    secret::{SecretBytes, SecretString},
+    token::{CreateToken, Issued, TokenError, Which},
+};
+use keyturn_testing::TestNode;
+
+/// Asks for a permit and concludes with an empty answer.
+async fn admit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Result<Permit, Refusal> {
+    let data = SecretBytes::default();
+    let ask =
+        Ask { request_id: "test", operation, path, token: Some(token), remote: None, data: &data, wrap_ttl: None };
+    let (exchange, admitted) = core.admit(ask).await;
+    match exchange.conclude(Answer::default()).await {
+        Ok(()) => admitted,
+        Err(_) => Err(Refusal::NotAudited),
+    }
+}
+
+async fn create(core: &Core, parent: &SecretString, ask: CreateToken) -> Result<Issued, TokenError> {
+    let permit = admit(core, parent, Operation::Update, "auth/token/create").await.expect("may create");
+    core.tokens().create(permit, ask, None, false).await
+}
+
+async fn is_good(core: &Core, token: &SecretString) -> bool {
+    admit(core, token, Operation::Read, "auth/token/lookup-self").await.is_ok()
+}
+
+fn lasting(ttl: u64) -> CreateToken {
+    CreateToken { ttl, renewable: true, policies: vec!["default".into()], ..CreateToken::default() }
+}
+
+async fn put(core: &Core, token: &SecretString, name: &str, text: &str, cas: Option<u64>) -> Result<u64, KvError> {
+    let path = format!("secret/data/{name}");
+    let permit = admit(core, token, Operation::Update, &path).await.expect("may write");
+    let payload = Payload::Fields(SecretBytes::new(format!("{{\"v\":\"{text}\"}}").into_bytes()));
+    core.kv().write(permit, NewVersion { payload, cas }).await.map(|view| view.version.number)
+}
+
+async fn get(core: &Core, token: &SecretString, name: &str) -> Option<String> {
+    let permit = admit(core, token, Operation::Read, &format!("secret/data/{name}")).await.expect("may read");
+    match core.kv().read(permit, None).await.expect("read") {
+        Reading::Live(_, payload) => {
+            Some(String::from_utf8(payload.into_json_object().expose_secret().to_vec()).expect("UTF-8"))
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_takes_its_children_along() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let parent = create(&core, &test.root_token, CreateToken { policies: vec!["root".into()], ..lasting(60) })
+        .await
+        .expect("parent");
+    let child = create(&core, &parent.token, lasting(3600)).await.expect("child");
+    assert!(is_good(&core, &child.token).await);
+    test.clock.advance(SignedDuration::from_secs(60));
+    assert!(!is_good(&core, &parent.token).await, "refused in the very second that it ends");
+    test.clock.advance(SignedDuration::from_secs(1));
+    core.tend().await.expect("upkeep");
+    assert!(!is_good(&core, &child.token).await, "the child went with its parent");
+}
+
+#[tokio::test]
+async fn renewal_extends_within_the_explicit_maximum() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let ask = CreateToken { explicit_max_ttl: 100, ..lasting(60) };
+    let issued = create(&core, &test.root_token, ask).await.expect("a token");
+    test.clock.advance(SignedDuration::from_secs(50));
+    let renew = |increment| {
+        let (core, root, token) = (Arc::clone(&core), test.root_token.clone(), issued.token.clone());
+        async move {
+            let permit = admit(&core, &root, Operation::Update, "auth/token/renew").await.expect("may renew");
+            core.tokens().renew(permit, Which::Token(&token), increment).await
+        }
+    };
+    let renewed = renew(60).await.expect("renewed");
+    assert_eq!(renewed.entry.remaining(core.now()), 50, "the explicit maximum caps it");
+    test.clock.advance(SignedDuration::from_secs(49));
+    core.tend().await.expect("upkeep");
+    assert!(is_good(&core, &issued.token).await, "the old end in the index does not count");
+    test.clock.advance(SignedDuration::from_secs(1));
+    assert!(renew(60).await.is_err());
+}
+
+#[tokio::test]
+async fn a_counted_token_is_good_for_so_many_requests_and_no_more() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let ask = CreateToken { num_uses: 5, ..lasting(600) };
+    let issued = create(&core, &test.root_token, ask).await.expect("a token");
+    let attempts = (0..32).map(|_| {
+        let (core, token) = (Arc::clone(&core), issued.token.clone());
+        tokio::spawn(async move { is_good(&core, &token).await })
+    });
+    let mut good = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        good += usize::from(attempt.await.expect("no panic"));
+    }
+    assert_eq!(good, 5);
+}
+
+#[tokio::test]
+async fn of_many_writers_with_one_expectation_one_wins() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    assert_eq!(put(&core, &test.root_token, "a", "0", Some(0)).await.expect("first"), 1);
+    let attempts: Vec<_> = (0..16)
+        .map(|index: u32| {
+            let (core, token) = (Arc::clone(&core), test.root_token.clone());
+            tokio::spawn(async move { put(&core, &token, "a", &index.to_string(), Some(1)).await })
+        })
+        .collect();
+    let mut won = 0;
+    for attempt in attempts {
+        match attempt.await.expect("no panic") {
+            Ok(number) => {
+                assert_eq!(number, 2);
+                won += 1;
+            }
+            Err(error) => assert!(matches!(error, KvError::CasMismatch), "{error}"),
+        }
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn no_write_is_lost_among_many() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let attempts: Vec<_> = (0..40)
+        .map(|index: u32| {
+            let (core, token) = (Arc::clone(&core), test.root_token.clone());
+            tokio::spawn(async move { put(&core, &token, "b", &index.to_string(), None).await.expect("written") })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for attempt in attempts {
+        numbers.push(attempt.await.expect("no panic"));
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn sealed_there_is_nothing_to_call_and_unsealed_all_is_back() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    put(&core, &test.root_token, "c", "kept", None).await.expect("written");
+    let permit = admit(&core, &test.root_token, Operation::Update, "sys/seal").await.expect("may seal");
+    drop(core);
+    test.node.seal(permit).await;
+    assert!(matches!(test.core(), Err(NotReady::Sealed)));
+    test.node.unseal(SecretBytes::new(vec![7; 33])).await.expect_err("a wrong share");
+    assert!(matches!(test.core(), Err(NotReady::Sealed)));
+    test.node.unseal(test.share.clone()).await.expect("unsealed");
+    let core = test.core().expect("open");
+    assert_eq!(get(&core, &test.root_token, "c").await.as_deref(), Some(r#"{"v":"kept"}"#));
+}
+
+#[tokio::test]
+async fn without_an_audit_device_that_writes_nobody_is_answered() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    test.audit.set_broken(true);
+    assert!(matches!(admit(&core, &test.root_token, Operation::Read, "sys/mounts").await, Err(Refusal::NotAudited)));
+    test.audit.set_broken(false);
+    assert!(admit(&core, &test.root_token, Operation::Read, "sys/mounts").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refusal_is_recorded_with_its_reason() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let issued = create(&core, &test.root_token, lasting(60)).await.expect("a token");
+    assert!(matches!(admit(&core, &issued.token, Operation::Read, "secret/data/x").await, Err(Refusal::Denied)));
+    let lines = test.audit.lines();
+    let refused = lines.iter().find(|line| line.contains("secret/data/x")).expect("recorded");
+    assert!(refused.contains("permission denied") && !refused.contains(issued.token.expose_secret()));
+}
+
+#[tokio::test]
+async fn the_day_of_the_last_read_is_written_down_in_the_background() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    put(&core, &test.root_token, "d", "x", None).await.expect("written");
+    get(&core, &test.root_token, "d").await.expect("read");
+    core.tend().await.expect("upkeep");
+    let permit = admit(&core, &test.root_token, Operation::Read, "secret/metadata/d").await.expect("may read");
+    let secret = core.kv().metadata(permit).await.expect("read").expect("there");
+    assert_eq!(secret.last_accessed_day, 20_454, "2026-01-01");
+}
