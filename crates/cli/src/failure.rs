@@ -1,5 +1,6 @@
 //! Why a verb did not do what it was asked, and the exit code that says so.
 
+use crate::bootstrap::StartError;
 use crate::client::ClientError;
 use crate::connection::ConnectionError;
 use crate::exit::Exit;
@@ -32,6 +33,9 @@ pub(crate) enum Failure {
     /// Standard output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Starting or running a server.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// What was asked for contradicts itself or lacks something.
     #[error("{0}")]
     Usage(String),
@@ -46,7 +50,8 @@ impl Failure {
             Self::Kv(error) => error.exit(),
             Self::Input(error) => error.exit(),
             Self::Connection(_) | Self::Usage(_) => Exit::Usage,
-            Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
+            Self::Start(error) if error.is_usage() => Exit::Usage,
+            Self::Start(_) | Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `keyturn`: the server, and everything that is done with one, in one binary.
 
+mod bootstrap;
 mod client;
 mod config;
 mod connection;

@@ -27,7 +27,7 @@ pub(crate) enum ConfigError {
         source: io::Error,
     },
     /// Something in it is wrong.
-    #[error("{}", problems.join("\n"))]
+    #[error("the configuration cannot be used:\n{}", problems.join("\n"))]
     Invalid {
         /// One line each: file, line, column, what is wrong and what is allowed.
         problems: Vec<String>,

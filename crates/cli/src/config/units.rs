@@ -19,7 +19,8 @@ pub(super) fn size(text: &str) -> Option<usize> {
 
 /// A size in the largest unit that leaves a whole number.
 pub(super) fn show_size(bytes: usize) -> String {
-    let (unit, scale) = UNITS.iter().find(|(_, scale)| bytes >= *scale && bytes % scale == 0).unwrap_or(&UNITS[3]);
+    let (unit, scale) =
+        UNITS.iter().find(|(_, scale)| bytes >= *scale && bytes.is_multiple_of(*scale)).unwrap_or(&UNITS[3]);
     format!("{}{unit}", bytes / scale)
 }
 

@@ -6,6 +6,7 @@ mod auth;
 mod completion;
 mod delete;
 mod destroy;
+mod dev;
 mod get;
 mod history;
 mod list;
@@ -17,6 +18,7 @@ mod policy;
 mod put;
 mod read;
 mod rollback;
+mod server;
 mod settings;
 mod token;
 mod undelete;
@@ -45,6 +47,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    // The server.
+    Dev(dev::Dev),
+    Server(server::Server),
     // Secrets.
     Put(put::Args),
     Get(get::Args),
@@ -74,6 +79,8 @@ enum Verb {
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.connection);
     let done = match cli.verb {
+        Verb::Dev(dev) => dev.run().map_err(Failure::from),
+        Verb::Server(server) => server.run().map_err(Failure::from),
         Verb::Put(args) => put::run(&args, &context),
         Verb::Get(args) => get::run(&args, &context),
         Verb::List(args) => list::run(&args, &context),

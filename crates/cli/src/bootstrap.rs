@@ -1,0 +1,226 @@
+//! From a configuration to a node that serves: what `server` and `dev` have in common.
+
+use std::{path::Path, sync::Arc};
+
+use keyturn_core::{
+    audit::{DeviceError, DeviceFactory as _, DeviceInfo},
+    audit_devices::ConfiguredDevice,
+    clock::{Clock, SystemClock},
+    node::{Node, NodeError, Status},
+    seal::{Seal, SealError},
+    storage::{Storage, StorageError},
+};
+use keyturn_server::{audit_device::Devices, limits::Limits, shutdown::Reloads, vault};
+use keyturn_storage::{
+    backend::Embedded,
+    barrier::BarrierOptions,
+    hardening::harden_process,
+    seal::{KekSource, ShamirSeal, StaticSeal, create_key_file},
+};
+
+use crate::{
+    config::{AuditConfig, ConfigError, KeySource, LogConfig, SealConfig, StorageConfig},
+    logging::{self, LoggingError},
+    serving::{self, Bound, ServingError},
+};
+
+/// A server that could not be started, or not be served to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The command line.
+    #[error("{0}")]
+    Usage(String),
+    /// Logging.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// An address, a certificate, a signal.
+    #[error(transparent)]
+    Serving(#[from] ServingError),
+    /// An audit device that the configuration names.
+    #[error("the audit device {name:?} cannot be opened: {source}")]
+    Audit {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: DeviceError,
+    },
+    /// The storage engine.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The key that unseals.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The store behind the seal.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The table of routes.
+    #[error("the table of routes contradicts itself: {0}")]
+    Routes(String),
+}
+
+impl StartError {
+    /// Whether what was asked for is wrong, rather than what happened.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Usage(_))
+    }
+}
+
+/// Closes the ways in which the process leaks its memory, before there are secrets in it, and starts logging.
+///
+/// # Errors
+/// When logging was started before.
+pub(crate) fn prepare_process(log: LogConfig) -> Result<(), StartError> {
+    let hardening = harden_process();
+    logging::start(log)?;
+    for remark in hardening.remarks {
+        tracing::warn!("{remark}");
+    }
+    Ok(())
+}
+
+/// Opens the audit devices that belong to the process.
+///
+/// # Errors
+/// [`StartError::Audit`] for the first that cannot be opened: a server that was told to audit does not start without.
+pub(crate) async fn open_audit(configs: &[AuditConfig]) -> Result<Vec<ConfiguredDevice>, StartError> {
+    let mut devices = Vec::with_capacity(configs.len());
+    for AuditConfig { name, kind, options } in configs {
+        let failed = |source| StartError::Audit { name: name.clone(), source };
+        let device = Devices.open(kind, options).await.map_err(failed)?;
+        let info = DeviceInfo {
+            path: format!("{name}/"),
+            kind: (*kind).to_owned(),
+            description: "set where the server was started".to_owned(),
+            options: options.clone(),
+            local: true,
+            accessor: format!("audit_{kind}_{name}"),
+        };
+        devices.push(ConfiguredDevice { info, device });
+    }
+    Ok(devices)
+}
+
+/// Opens the store and finds out its state; a static seal unseals it.
+///
+/// # Errors
+/// When the store or the key that unseals it cannot be used.
+pub(crate) async fn start(
+    storage: &StorageConfig,
+    seal: &SealConfig,
+    devices: Vec<ConfiguredDevice>,
+) -> Result<Arc<Node>, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (storage, options) = open_storage(storage)?;
+    let seal: Arc<dyn Seal> = match seal {
+        SealConfig::Shamir => Arc::new(ShamirSeal::new(storage, options, Arc::clone(&clock))),
+        SealConfig::Static(source) => {
+            let source = match source {
+                KeySource::File(path) => KekSource::File(path.clone()),
+                KeySource::Environment(name) => KekSource::Environment(name.clone()),
+            };
+            Arc::new(StaticSeal::new(storage, source, options, Arc::clone(&clock)))
+        }
+    };
+    Ok(Node::start(seal, clock, Arc::new(Devices), devices).await?)
+}
+
+/// The configured cache is shared: a quarter for the engine's pages, the rest for the records that reads want.
+fn open_storage(config: &StorageConfig) -> Result<(Arc<dyn Storage>, BarrierOptions), StorageError> {
+    match config {
+        StorageConfig::Memory => Ok((Arc::new(Embedded::in_memory()?), BarrierOptions::default())),
+        StorageConfig::Embedded { path, cache_bytes } => {
+            let pages = cache_bytes / 4;
+            let options = BarrierOptions { cache_bytes: cache_bytes - pages, ..BarrierOptions::default() };
+            Ok((Arc::new(Embedded::open(path, pages)?), options))
+        }
+    }
+}
+
+/// Makes the key file of a store that does not exist yet.
+///
+/// # Errors
+/// When the store exists but its key does not: a new key would not open it.
+pub(crate) fn ensure_key_file(key: &Path, store: &Path) -> Result<(), StartError> {
+    match (key.exists(), store.exists()) {
+        (true, _) => Ok(()),
+        (false, false) => Ok(create_key_file(key)?),
+        (false, true) => Err(StartError::Usage(format!(
+            "{} is there, but {}, which opens it, is not; put the key file back, or choose another directory",
+            store.display(),
+            key.display()
+        ))),
+    }
+}
+
+/// Says what has to be done before secrets can be had.
+pub(crate) fn report_state(status: &Status) {
+    match status {
+        Status { initialized: false, .. } => tracing::warn!("not initialised: run `keyturn operator init`"),
+        Status { sealed: true, threshold, .. } => {
+            tracing::warn!("sealed: run `keyturn operator unseal` with {threshold} of the shares");
+        }
+        _ => tracing::info!("unsealed"),
+    }
+}
+
+/// Serves `node` until a signal, and seals it.
+///
+/// # Errors
+/// When signals cannot be taken over.
+pub(crate) async fn serve(
+    node: Arc<Node>,
+    devices: Vec<ConfiguredDevice>,
+    bound: Vec<Bound>,
+    limits: Limits,
+) -> Result<(), StartError> {
+    let router =
+        vault::router(Arc::clone(&node), limits.clone()).map_err(|error| StartError::Routes(error.to_string()))?;
+    let served = serving::serve(bound, router, &limits, reloads(&node, devices)).await;
+    node.close().await;
+    Ok(served?)
+}
+
+/// SIGHUP opens audit files anew. While the store is sealed its own devices are not open, but the process's are.
+fn reloads(node: &Arc<Node>, devices: Vec<ConfiguredDevice>) -> Reloads {
+    let node = Arc::downgrade(node);
+    let mut reloads = Reloads::default();
+    reloads.add("the audit devices", move || {
+        match node.upgrade().and_then(|node| node.core().ok()) {
+            Some(core) => core.reopen_audit_devices(),
+            None => devices.iter().try_for_each(|device| device.device.reopen().map_err(|error| error.to_string()))?,
+        }
+        Ok(())
+    });
+    reloads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_store_without_its_key_is_not_given_another() {
+        let directory = tempfile::tempdir().expect("directory");
+        let (key, store) = (directory.path().join("unseal.key"), directory.path().join("store"));
+        ensure_key_file(&key, &store).expect("made");
+        let made = fs::read(&key).expect("key");
+        ensure_key_file(&key, &store).expect("kept");
+        assert_eq!(fs::read(&key).expect("key"), made);
+        fs::write(&store, "").expect("store");
+        fs::remove_file(&key).expect("remove");
+        let error = ensure_key_file(&key, &store).expect_err("refused").to_string();
+        assert!(error.contains("put the key file back") && !key.exists(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_audit_device_that_cannot_be_opened_is_told_by_name_and_path() {
+        let options = [("file_path".to_owned(), "/dev/null/audit.log".to_owned())].into();
+        let config = AuditConfig { name: "trail".to_owned(), kind: "file", options };
+        let error = open_audit(&[config]).await.map(|_| ()).expect_err("refused").to_string();
+        assert!(error.contains("trail") && error.contains("/dev/null/audit.log"), "{error}");
+    }
+}
