@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use axum::Router;
 use keyturn_core::{
     audit::{DeviceError, DeviceFactory as _, DeviceInfo},
     audit_devices::ConfiguredDevice,
@@ -10,7 +11,12 @@ use keyturn_core::{
     seal::{Seal, SealError},
     storage::{Storage, StorageError},
 };
-use keyturn_server::{audit_device::Devices, limits::Limits, shutdown::Reloads, vault};
+use keyturn_server::{
+    audit_device::Devices,
+    limits::Limits,
+    shutdown::{Reloads, ShutdownSignal},
+    vault,
+};
 use keyturn_storage::{
     backend::Embedded,
     barrier::BarrierOptions,
@@ -166,21 +172,37 @@ pub(crate) fn report_state(status: &Status) {
     }
 }
 
-/// Serves `node` until a signal, and seals it.
-///
-/// # Errors
-/// When signals cannot be taken over.
-pub(crate) async fn serve(
+/// A node that can be announced: its addresses take connections, and a signal no longer kills it.
+pub(crate) struct Ready {
     node: Arc<Node>,
-    devices: Vec<ConfiguredDevice>,
     bound: Vec<Bound>,
+    router: Router,
     limits: Limits,
-) -> Result<(), StartError> {
-    let router =
-        vault::router(Arc::clone(&node), limits.clone()).map_err(|error| StartError::Routes(error.to_string()))?;
-    let served = serving::serve(bound, router, &limits, reloads(&node, devices)).await;
-    node.close().await;
-    Ok(served?)
+    shutdown: ShutdownSignal,
+}
+
+impl Ready {
+    /// Puts the protocols before `node` and takes the process's signals over.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub(crate) fn new(
+        node: Arc<Node>,
+        devices: Vec<ConfiguredDevice>,
+        bound: Vec<Bound>,
+        limits: Limits,
+    ) -> Result<Self, StartError> {
+        let router =
+            vault::router(Arc::clone(&node), limits.clone()).map_err(|error| StartError::Routes(error.to_string()))?;
+        let shutdown = serving::take_signals(&bound, reloads(&node, devices))?;
+        Ok(Self { node, bound, router, limits, shutdown })
+    }
+
+    /// Serves until a signal, and seals the store.
+    pub(crate) async fn serve(self) {
+        serving::serve(self.bound, self.router, &self.limits, self.shutdown).await;
+        self.node.close().await;
+    }
 }
 
 /// SIGHUP opens audit files anew. While the store is sealed its own devices are not open, but the process's are.

@@ -6,7 +6,7 @@ use axum::Router;
 use keyturn_server::{
     limits::Limits,
     listener,
-    shutdown::{self, Reloads},
+    shutdown::{self, Reloads, ShutdownSignal},
     tls::{TlsError, TlsSource},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -84,24 +84,23 @@ pub(crate) fn load_tls(files: &TlsFiles) -> Result<Arc<TlsSource>, TlsError> {
     TlsSource::load(&files.certificate, &files.key).map(Arc::new)
 }
 
-/// Serves `router` on all of `bound` until SIGTERM or SIGINT, and returns when the last request has been answered or
-/// cut. SIGHUP runs `reloads`, and reads the certificates again.
+/// Takes the process's signals over: SIGTERM and SIGINT end what [`serve`] does, SIGHUP runs `reloads` and reads the
+/// certificates of `bound` again.
 ///
 /// # Errors
-/// When signals cannot be taken over.
-pub(crate) async fn serve(
-    bound: Vec<Bound>,
-    router: Router,
-    limits: &Limits,
-    mut reloads: Reloads,
-) -> Result<(), ServingError> {
-    allow_files(limits.max_connections as u64 * bound.len() as u64);
+/// When the operating system refuses.
+pub(crate) fn take_signals(bound: &[Bound], mut reloads: Reloads) -> Result<ShutdownSignal, ServingError> {
     for tls in bound.iter().filter_map(|bound| bound.tls.clone()) {
         let name = format!("the certificate {}", tls.certificate_path().display());
         reloads.add(name, move || tls.reload().map_err(|error| error.to_string()));
     }
-    let signals = |source| ServingError::System { what: "to hand over its signals", source };
-    let shutdown = shutdown::on_signals(reloads).map_err(signals)?;
+    let refused = |source| ServingError::System { what: "to hand over its signals", source };
+    shutdown::on_signals(reloads).map_err(refused)
+}
+
+/// Serves `router` on all of `bound` until `shutdown`; returns when the last request has been answered or cut.
+pub(crate) async fn serve(bound: Vec<Bound>, router: Router, limits: &Limits, shutdown: ShutdownSignal) {
+    allow_files(limits.max_connections as u64 * bound.len() as u64);
     let mut listeners = JoinSet::new();
     for Bound { listener, tls, address } in bound {
         tracing::info!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" });
@@ -109,7 +108,6 @@ pub(crate) async fn serve(
     }
     while listeners.join_next().await.is_some() {}
     tracing::info!("stopped");
-    Ok(())
 }
 
 /// Raises the soft limit on open files to what the connections may need, as far as the hard limit allows.

@@ -13,7 +13,7 @@ use keyturn_server::limits::Limits;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    bootstrap::{self, StartError},
+    bootstrap::{self, Ready, StartError},
     config::{AuditConfig, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig},
     serving,
 };
@@ -81,8 +81,10 @@ impl Dev {
         let node = bootstrap::start(&storage, &seal, devices.clone()).await?;
         let kept = if node.status().initialized { kept.again() } else { kept };
         let token = prepare(&node, self.root_token.clone()).await?;
+        let ready = Ready::new(node, devices, bound, Limits::default())?;
         print(&banner(address, &token, &kept));
-        bootstrap::serve(node, devices, bound, Limits::default()).await
+        ready.serve().await;
+        Ok(())
     }
 
     /// Where things are kept, and what unseals them.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    bootstrap::{self, StartError},
+    bootstrap::{self, Ready, StartError},
     config::Config,
     serving,
 };
@@ -62,5 +62,6 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let devices = bootstrap::open_audit(&config.audit).await?;
     let node = bootstrap::start(&config.storage, &config.seal, devices.clone()).await?;
     bootstrap::report_state(&node.status());
-    bootstrap::serve(node, devices, bound, config.limits).await
+    Ready::new(node, devices, bound, config.limits)?.serve().await;
+    Ok(())
 }
