@@ -62,16 +62,26 @@ async fn nowhere() -> Response<Body> {
 }
 
 async fn serve(State(vault): State<Arc<Vault>>, request: Request<Body>) -> Response<Body> {
-    match vault.answer(request).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+    let parsed = match Parsed::read(request, &vault.limits).await {
+        Ok(parsed) => parsed,
+        Err(failure) => return failure.into_response(),
+    };
+    let answered = if parsed.changes_something() {
+        // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
+        let request_id = parsed.request_id.clone();
+        match tokio::spawn(async move { vault.answer(&parsed).await }).await {
+            Ok(answered) => answered,
+            Err(error) => Err(Failure::internal(&error, &request_id)),
+        }
+    } else {
+        vault.answer(&parsed).await
+    };
+    answered.unwrap_or_else(Failure::into_response)
 }
 
 impl Vault {
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let parsed = Parsed::read(request, &self.limits).await?;
-        if let Some(answer) = state::answer(&self.node, &parsed).await {
+    async fn answer(&self, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+        if let Some(answer) = state::answer(&self.node, parsed).await {
             return answer;
         }
         let core = self.node.core().map_err(|not_ready| match not_ready {
@@ -79,7 +89,7 @@ impl Vault {
                 Failure::new(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed")
             }
         })?;
-        self.exchange(&core, &parsed).await
+        self.exchange(&core, parsed).await
     }
 
     /// Admits a request, has it handled, and lets the answer out once it is recorded.

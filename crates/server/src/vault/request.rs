@@ -68,6 +68,11 @@ impl Parsed {
             wrap_ttl: wrap_ttl_of(&parts.headers)?,
         })
     }
+
+    /// Whether the request may change something, if only a counter.
+    pub(super) fn changes_something(&self) -> bool {
+        !matches!(self.operation, Operation::Read | Operation::List)
+    }
 }
 
 fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation, Failure> {
