@@ -55,6 +55,8 @@ pub struct RequestRecord<'a> {
     pub auth: Option<AuthRecord<'a>>,
     /// The parameters, as the text of one JSON object; may be empty. String values are recorded as hashes.
     pub data: Option<&'a [u8]>,
+    /// Names in `data` whose values the mount's owner wants recorded in clear (`audit_non_hmac_request_keys`).
+    pub clear_names: &'a [String],
     /// The lifetime of the wrapping token that was asked for, in seconds.
     pub wrap_ttl: Option<u64>,
     /// Why the request is refused. In clear.
@@ -99,6 +101,8 @@ pub struct AuthRecord<'a> {
 pub struct ResponseRecord<'a> {
     /// The answer's data, as the text of one JSON object; may be empty. String values are recorded as hashes.
     pub data: Option<&'a [u8]>,
+    /// Names in `data` whose values the mount's owner wants recorded in clear (`audit_non_hmac_response_keys`).
+    pub clear_names: &'a [String],
     /// The token that the answer hands out, at a login or from `auth/token/create`.
     pub auth: Option<IssuedAuth<'a>>,
     /// The lease that the answer begins. In clear.
@@ -203,7 +207,7 @@ fn write_request(
     namespace.text("id", "root");
     namespace.close();
     object.text("path", request.path);
-    write_data(&mut object, request.data, hasher)?;
+    write_data(&mut object, request.data, request.clear_names, hasher)?;
     if let Some(address) = request.remote_address {
         object.display("remote_address", address.ip());
         object.number("remote_port", u64::from(address.port()));
@@ -229,7 +233,7 @@ fn write_response(
         secret.text("lease_id", lease_id);
         secret.close();
     }
-    write_data(&mut object, response.data, hasher)?;
+    write_data(&mut object, response.data, response.clear_names, hasher)?;
     object.texts("warnings", response.warnings);
     object.close();
     Ok(())
@@ -241,10 +245,15 @@ fn write_mount(object: &mut Object<'_>, request: &RequestRecord<'_>) {
     object.text("mount_accessor", request.mount_accessor.unwrap_or_default());
 }
 
-fn write_data(object: &mut Object<'_>, data: Option<&[u8]>, hasher: &Hasher) -> Result<(), RedactError> {
+fn write_data(
+    object: &mut Object<'_>,
+    data: Option<&[u8]>,
+    clear: &[String],
+    hasher: &Hasher,
+) -> Result<(), RedactError> {
     match data.map(<[u8]>::trim_ascii) {
         None | Some(b"" | b"{}" | b"null") => Ok(()),
-        Some(data) => redact(data, hasher, object.member("data")),
+        Some(data) => redact(data, clear, hasher, object.member("data")),
     }
 }
 

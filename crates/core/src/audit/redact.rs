@@ -28,11 +28,12 @@ pub enum RedactError {
 }
 
 /// Appends `input`, redacted, to `out`. After an error `out` holds a useless part, which has no string value in it.
-pub(super) fn redact(input: &[u8], hasher: &Hasher, out: &mut Vec<u8>) -> Result<(), RedactError> {
+/// Values that stand directly under a name of `clear`, at whatever depth, are copied as they are.
+pub(super) fn redact(input: &[u8], clear: &[String], hasher: &Hasher, out: &mut Vec<u8>) -> Result<(), RedactError> {
     if let Err(error) = std::str::from_utf8(input) {
         return Err(RedactError::NotJson { at: error.valid_up_to() });
     }
-    let mut walk = Walk { input, at: 0, hasher, out, scratch: Zeroizing::default() };
+    let mut walk = Walk { input, at: 0, clear, in_clear: false, hasher, out, scratch: Zeroizing::default() };
     walk.value(MAX_DEPTH)?;
     walk.skip_space();
     if walk.at < input.len() { Err(walk.misfit()) } else { Ok(()) }
@@ -41,6 +42,9 @@ pub(super) fn redact(input: &[u8], hasher: &Hasher, out: &mut Vec<u8>) -> Result
 struct Walk<'a> {
     input: &'a [u8],
     at: usize,
+    clear: &'a [String],
+    /// Whether the member at hand is one of those named in `clear`.
+    in_clear: bool,
     hasher: &'a Hasher,
     out: &'a mut Vec<u8>,
     scratch: Zeroizing<Vec<u8>>,
@@ -58,8 +62,11 @@ impl<'a> Walk<'a> {
         match self.peek() {
             Some(b'"') => self.string_value(),
             Some(b'{') => self.container(room, b'}', |walk, room| {
-                walk.name()?;
-                walk.value(room)
+                let outer = walk.in_clear;
+                walk.in_clear = walk.name()?;
+                let done = walk.value(room);
+                walk.in_clear = outer;
+                done
             }),
             Some(b'[') => self.container(room, b']', Self::value),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -98,22 +105,29 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A member's name, copied as it is spelled, and its colon.
-    fn name(&mut self) -> Result<(), RedactError> {
+    /// A member's name, copied as it is spelled, and its colon. Says whether the member may be read by all.
+    fn name(&mut self) -> Result<bool, RedactError> {
         self.skip_space();
         let start = self.at;
-        self.string()?;
+        let name = self.string()?;
+        // A name with escapes is none of those that an operator wrote down: its value stays hashed.
+        let in_clear = !name.escaped && self.clear.iter().any(|clear| clear.as_bytes() == name.inner);
         self.out.extend_from_slice(&self.input[start..self.at]);
         self.skip_space();
         if self.peek() != Some(b':') {
             return Err(self.misfit());
         }
         self.copy(1);
-        Ok(())
+        Ok(in_clear)
     }
 
     fn string_value(&mut self) -> Result<(), RedactError> {
+        let start = self.at;
         let RawString { inner, escaped } = self.string()?;
+        if self.in_clear {
+            self.out.extend_from_slice(&self.input[start..self.at]);
+            return Ok(());
+        }
         let hash = if escaped {
             self.scratch.clear();
             // Decoding never lengthens, so the buffer does not move and leave an unwiped copy behind.

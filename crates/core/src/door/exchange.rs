@@ -67,6 +67,7 @@ impl<'a> Exchange<'a> {
         let now = self.core.now();
         let response = ResponseRecord {
             data: answer.data.map(SecretBytes::expose_secret),
+            clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_response_keys),
             auth: answer.issued.map(|issued| IssuedAuth {
                 client_token: &issued.token,
                 auth: AuthRecord { num_uses: uses(&issued.entry), ..describe(&issued.entry) },
@@ -103,6 +104,7 @@ impl<'a> Exchange<'a> {
             client_token: self.ask.token,
             auth,
             data: (!self.ask.data.is_empty()).then(|| self.ask.data.expose_secret()),
+            clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_request_keys),
             wrap_ttl: self.ask.wrap_ttl,
             error,
         }

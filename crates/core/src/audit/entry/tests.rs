@@ -67,6 +67,7 @@ impl Write {
             remote_address: Some("127.0.0.1:40404".parse().expect("address")),
             client_token: Some(&self.token),
             auth: Some(self.auth()),
+            clear_names: &[],
             data: Some(br#"{"data": {"password": "canary-password", "port": 5432}, "tags": ["canary-tag"]}"#),
             wrap_ttl: Some(60),
             error: None,

@@ -13,7 +13,7 @@ fn hasher() -> Hasher {
 
 fn redacted(input: &str) -> Result<String, RedactError> {
     let mut out = Vec::new();
-    redact(input.as_bytes(), &hasher(), &mut out)?;
+    redact(input.as_bytes(), &[], &hasher(), &mut out)?;
     Ok(String::from_utf8(out).expect("UTF-8"))
 }
 
@@ -93,7 +93,7 @@ proptest! {
         let at = at.index(text.len());
         text[at] = byte;
         let json = serde_json::from_slice::<&serde_json::value::RawValue>(&text).is_ok();
-        prop_assert_eq!(redact(&text, &hasher(), &mut Vec::new()).is_ok(), json);
+        prop_assert_eq!(redact(&text, &[], &hasher(), &mut Vec::new()).is_ok(), json);
     }
 }
 
@@ -148,7 +148,7 @@ fn what_is_not_json_is_refused_with_its_place() {
     ] {
         assert_eq!(redacted(text), Err(RedactError::NotJson { at }), "{text:?}");
     }
-    assert_eq!(redact(b"\"ab\xff\"", &hasher(), &mut Vec::new()), Err(RedactError::NotJson { at: 3 }));
+    assert_eq!(redact(b"\"ab\xff\"", &[], &hasher(), &mut Vec::new()), Err(RedactError::NotJson { at: 3 }));
 }
 
 #[test]
@@ -163,4 +163,16 @@ fn nesting_is_bounded() {
 fn an_error_does_not_quote_the_data() {
     let error = redacted(&json!({"a": CANARY}).to_string().replace('}', "]")).expect_err("not JSON");
     assert_eq!(error.to_string(), "the data is not well-formed JSON at byte 12; send a JSON object in UTF-8");
+}
+
+#[test]
+fn only_values_directly_under_a_named_member_stay_in_clear() {
+    let input = br#"{"reason":"a","list":["b"],"deep":{"reason":["c",{"other":"d"}]},"rea\u0073on":"e"}"#;
+    let mut out = Vec::new();
+    redact(input, &["reason".to_owned()], &hasher(), &mut out).expect("JSON");
+    let text = String::from_utf8(out).expect("UTF-8");
+    assert!(text.contains(r#""reason":"a""#) && text.contains(r#""reason":["c","#), "{text}");
+    for hidden in [r#""b""#, r#""d""#, r#""e""#] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
 }
