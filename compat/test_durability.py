@@ -76,7 +76,7 @@ def test_kill_9_loses_no_acknowledged_write(own_server):
     """Writers in a loop, kill, restart, unseal, look; three times over."""
     root = own_server.client()
     root.sys.enable_secrets_engine("kv", path="kv", options={"version": "2"})
-    root.secrets.kv.v2.configure(max_versions=1_000_000, mount_point="kv")
+    root.secrets.kv.v2.configure(max_versions=10_000, mount_point="kv")
     writers = Writers(own_server)
     for _ in range(ROUNDS):
         writers.run_until_killed()

@@ -42,9 +42,8 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
             ];
             EXACT.contains(&rest) || BELOW.iter().any(|prefix| rest.starts_with(prefix))
         }
-        Engine::Token => {
-            matches!(rest, "accessors" | "accessors/" | "revoke-orphan") || rest.starts_with("revoke-orphan/")
-        }
+        // `revoke-orphan` and parts of `create` need it too, but say so in words of their own.
+        Engine::Token => matches!(rest, "accessors" | "accessors/"),
         Engine::Kv1 | Engine::Kv2 | Engine::AppRole | Engine::UserPass => false,
     }
 }

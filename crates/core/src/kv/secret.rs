@@ -155,10 +155,10 @@ impl Secret {
         self.staged(CURRENT).map_or(0, |version| version.number)
     }
 
-    /// The number of the oldest version that is still known; 0: there is none.
+    /// The number of the oldest version that is still known; 0: none was pruned yet, as Vault counts.
     #[must_use]
     pub fn oldest(&self) -> u64 {
-        self.versions.first().map_or(0, |version| version.number)
+        self.versions.first().map(|version| version.number).filter(|number| *number > 1).unwrap_or(0)
     }
 
     /// Adds a version and makes it the current one: what was current becomes previous.

@@ -16,6 +16,7 @@ use crate::{
     door::{Caller, Permit},
     keys,
     mount::DEFAULT_LEASE_TTL,
+    policy::builtin::{NameUse, validate_name},
     secret::SecretString,
     storage::Commit,
     store::{Store, StoreError},
@@ -188,6 +189,9 @@ impl Tokens {
                 inherited.retain(|name| name != "default");
             }
             return Ok(inherited);
+        }
+        for name in &ask.policies {
+            validate_name(name, NameUse::Assign).map_err(|error| TokenError::invalid(error.to_string()))?;
         }
         let wanted = sanitize_policies(&ask.policies, !no_default);
         let covered = |name: &String| parent.contains(name) || (name == "default" && !no_default);

@@ -4,7 +4,12 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{CreateToken, TokenError, Tokens, sanitize_policies};
-use crate::{door::Permit, keys, store::StoreError};
+use crate::{
+    door::Permit,
+    keys,
+    policy::builtin::{NameUse, validate_name},
+    store::StoreError,
+};
 
 /// Which tokens a role issues.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +120,7 @@ impl Role {
         let policies = sanitize_policies(asked, !no_default && !refused_default);
         let open = self.allowed_policies.is_empty() && self.allowed_policies_glob.is_empty();
         for policy in &policies {
+            validate_name(policy, NameUse::Assign).map_err(|error| TokenError::invalid(error.to_string()))?;
             if self.disallows(policy) {
                 return Err(TokenError::invalid(format!("token policy {policy:?} is disallowed by this role")));
             }

@@ -95,7 +95,8 @@ fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation
 /// The path below `/v1/`, decoded once.
 fn decode_path(uri: &Uri) -> Result<String, Failure> {
     let raw = uri.path().strip_prefix("/v1/").unwrap_or_default();
-    let path = percent_decode(raw, false).ok_or_else(|| Failure::bad_request("the path is not valid UTF-8"))?;
+    let path = percent_decode(raw, false)
+        .ok_or_else(|| Failure::bad_request("the path has a broken escape or is not valid UTF-8"))?;
     if path.len() > MAX_PATH {
         return Err(Failure::bad_request("the path is longer than 2048 bytes"));
     }
@@ -110,7 +111,7 @@ fn decode_path(uri: &Uri) -> Result<String, Failure> {
 
 fn parse_query(uri: &Uri) -> Result<Vec<(String, String)>, Failure> {
     decode_pairs(uri.query().unwrap_or_default().as_bytes())
-        .ok_or_else(|| Failure::bad_request("the query is not valid UTF-8"))
+        .ok_or_else(|| Failure::bad_request("the query has a broken escape or is not valid UTF-8"))
 }
 
 /// `a=1&b=2`, decoded. `None`: not UTF-8.
@@ -125,8 +126,8 @@ fn decode_pairs(text: &[u8]) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
-/// RFC 3986, section 2.1; with `plus`, also `+` for a space, as forms have it. A `%` that starts no escape stands for
-/// itself. `None`: not UTF-8.
+/// RFC 3986, section 2.1; with `plus`, also `+` for a space, as forms have it. `None`: a broken escape, or
+/// not UTF-8.
 fn percent_decode(text: &str, plus: bool) -> Option<String> {
     if !text.contains(['%', '+']) {
         return Some(text.to_owned());
@@ -135,19 +136,14 @@ fn percent_decode(text: &str, plus: bool) -> Option<String> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
-        let value = escape
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match value {
-            Some(value) => {
-                decoded.push(value);
-                at += 3;
-            }
-            None => {
-                decoded.push(if plus && bytes[at] == b'+' { b' ' } else { bytes[at] });
-                at += 1;
-            }
+        if bytes[at] == b'%' {
+            let digits =
+                text.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+            decoded.push(u8::from_str_radix(digits, 16).ok()?);
+            at += 3;
+        } else {
+            decoded.push(if plus && bytes[at] == b'+' { b' ' } else { bytes[at] });
+            at += 1;
         }
     }
     String::from_utf8(decoded).ok()
@@ -275,7 +271,7 @@ mod tests {
         let path = |uri: &str| decode_path(&uri.parse().expect("a URI")).map_err(|failure| failure.text());
         assert_eq!(path("/v1/secret/data/a%20b"), Ok("secret/data/a b".into()));
         assert_eq!(path("/v1/secret/data/a%2520b"), Ok("secret/data/a%20b".into()));
-        for uri in ["/v1/secret/%00", "/v1/a/%2e%2e/b", "/v1/a/../b", "/v1/%ff"] {
+        for uri in ["/v1/secret/%00", "/v1/a/%2e%2e/b", "/v1/a/../b", "/v1/%ff", "/v1/%zz", "/v1/%+1", "/v1/a%"] {
             assert!(path(uri).is_err(), "{uri}");
         }
     }

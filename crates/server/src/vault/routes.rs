@@ -100,6 +100,7 @@ fn system() -> Result<Router<Route>, InsertError> {
 
 fn kv1() -> Result<Router<Route>, InsertError> {
     Ok(table! {
+        ""                              => { list: kv::v1::list }
         "{*name}"                       => { read: kv::v1::read, write: kv::v1::write, delete: kv::v1::delete, list: kv::v1::list }
     })
 }

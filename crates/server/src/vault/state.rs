@@ -18,6 +18,9 @@ use super::{error::Failure, fields::Fields, reply, request::Parsed};
 /// The version that clients are told: they decide by it what to send. The API is that of Vault 1.18.
 const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
 
+/// A share is a byte longer than the key that it is of; what is much shorter is none.
+const SHORTEST_SHARE: usize = 16;
+
 /// Answers a request that concerns the server's state; `None`: it concerns the store.
 pub(super) async fn answer(node: &Node, parsed: &Parsed) -> Option<Result<Response<Body>, Failure>> {
     let reads = parsed.operation == Operation::Read;
@@ -135,6 +138,9 @@ async fn unseal(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure>
     })?;
     let share = decode_share(key.expose_secret().trim())
         .ok_or_else(|| Failure::bad_request("'key' must be a valid hex or base64 string"))?;
+    if share.len() < SHORTEST_SHARE {
+        return Err(Failure::bad_request(format!("key is shorter than minimum {SHORTEST_SHARE} bytes")));
+    }
     Ok(seal_status(&node.unseal(share).await?))
 }
 

@@ -6,7 +6,10 @@ use keyturn_core::{
 };
 use serde_json::{Value, json};
 
-use super::super::{Outcome, call::Call, error::Failure, fields::Fields, reply::Reply};
+use super::{
+    super::{Outcome, call::Call, error::Failure, fields::Fields, reply::Reply},
+    told_cidrs,
+};
 
 pub(in super::super) async fn create(call: Call<'_>) -> Outcome {
     issue(call, false, false).await
@@ -167,7 +170,7 @@ fn told(entry: &Entry, id: &str, now: keyturn_core::clock::Timestamp) -> Value {
     let optional = [
         ("role", entry.role.as_ref().map(|role| json!(role))),
         ("period", (entry.period > 0).then(|| json!(entry.period))),
-        ("bound_cidrs", (!entry.bound_cidrs.is_empty()).then(|| json!(entry.bound_cidrs))),
+        ("bound_cidrs", (!entry.bound_cidrs.is_empty()).then(|| json!(told_cidrs(&entry.bound_cidrs)))),
         ("last_renewal", entry.last_renewal.map(|at| json!(at))),
         ("last_renewal_time", entry.last_renewal.map(|at| json!(at.as_second()))),
     ];

@@ -3,7 +3,10 @@
 use keyturn_core::token::{Role, RoleTokenType, sanitize_policies};
 use serde_json::json;
 
-use super::super::{Outcome, call::Call, error::Failure, fields::Fields, reply::Reply};
+use super::{
+    super::{Outcome, call::Call, error::Failure, fields::Fields, reply::Reply},
+    told_cidrs,
+};
 
 pub(in super::super) async fn list(call: Call<'_>) -> Outcome {
     Reply::keys(&call.core.tokens().list_roles(call.permit).await?)
@@ -28,7 +31,7 @@ pub(in super::super) async fn read(call: Call<'_>) -> Outcome {
         "token_explicit_max_ttl": role.explicit_max_ttl,
         "explicit_max_ttl": role.explicit_max_ttl,
         "token_num_uses": role.num_uses,
-        "token_bound_cidrs": role.bound_cidrs,
+        "token_bound_cidrs": told_cidrs(&role.bound_cidrs),
         "token_no_default_policy": role.no_default_policy,
     }))
 }

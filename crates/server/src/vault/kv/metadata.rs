@@ -36,7 +36,7 @@ pub(in super::super) async fn write(call: Call<'_>) -> Outcome {
     let fields = call.fields()?;
     let mut change = change_of(&fields)?;
     if fields.raw("custom_metadata").is_some() {
-        change.custom_metadata = Some(strict_texts(&fields)?.into_iter().filter_map(|(k, v)| Some((k, v?))).collect());
+        change.custom_metadata = Some(texts_of(&fields)?.into_iter().filter_map(|(k, v)| Some((k, v?))).collect());
     }
     call.core.kv().change_metadata(call.permit, change, true).await?;
     Ok(Reply::empty())
@@ -59,7 +59,7 @@ pub(in super::super) async fn patch(call: Call<'_>) -> Outcome {
     if reset("custom_metadata") {
         change.custom_metadata = Some(BTreeMap::new());
     }
-    change.custom_metadata_patch = strict_texts(&fields)?;
+    change.custom_metadata_patch = texts_of(&fields)?;
     match call.core.kv().change_metadata(call.permit, change, false).await {
         Err(keyturn_core::kv::KvError::NotFound) => Err(Failure::new(StatusCode::NOT_FOUND, "no such secret")),
         other => other.map(|()| Reply::empty()).map_err(Failure::from),
@@ -80,10 +80,20 @@ fn change_of(fields: &Fields<'_>) -> Result<MetadataChange, Failure> {
     })
 }
 
-/// Custom metadata: an object whose values are text (or `null`, in a patch) and nothing else.
-fn strict_texts(fields: &Fields<'_>) -> Result<BTreeMap<String, Option<String>>, Failure> {
-    let shaped = fields.shaped("custom_metadata", "an object whose values are text")?;
-    Ok(shaped.unwrap_or_default())
+/// Custom metadata: an object whose values are text, numbers or bools (kept as text), or `null` in a patch.
+fn texts_of(fields: &Fields<'_>) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    let expected = "an object whose values are text";
+    let shaped: Option<BTreeMap<String, Value>> = fields.shaped("custom_metadata", expected)?;
+    let text = |value| match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        Value::Bool(bool) => Ok(Some(bool.to_string())),
+        Value::Array(_) | Value::Object(_) => Err(Failure::bad_request(format!(
+            "error converting input for field \"custom_metadata\": expected {expected}"
+        ))),
+    };
+    shaped.unwrap_or_default().into_iter().map(|(key, value)| Ok((key, text(value)?))).collect()
 }
 
 fn told(version: &Version) -> Value {
