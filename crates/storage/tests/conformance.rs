@@ -1,4 +1,5 @@
 //! The embedded backend, in a file and in memory, passes the suite.
+#![allow(clippy::expect_used, reason = "all of this file is tests, its helper functions too")]
 
 use std::{
     path::PathBuf,

@@ -1,4 +1,5 @@
 //! What the embedded backend promises about its file, beyond the suite.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "all of this file is tests, its helper functions too")]
 
 use std::{
     fs,

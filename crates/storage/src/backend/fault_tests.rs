@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -14,16 +14,21 @@ use redb::{StorageBackend, backends::InMemoryBackend};
 use super::{Embedded, medium::Medium};
 
 /// A disk whose writes and syncs fail on demand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Disk {
     bytes: InMemoryBackend,
     full: AtomicBool,
-    unsyncable: AtomicBool,
+    syncs_left: AtomicU32,
 }
 
 impl Disk {
-    fn check(flag: &AtomicBool) -> io::Result<()> {
-        if flag.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    fn new() -> Arc<Self> {
+        let bytes = InMemoryBackend::new();
+        Arc::new(Self { bytes, full: AtomicBool::new(false), syncs_left: AtomicU32::new(u32::MAX) })
+    }
+
+    fn check_space(&self) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -37,16 +42,17 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        Self::check(&self.full)?;
+        self.check_space()?;
         self.bytes.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        Self::check(&self.unsyncable)
+        let spent = self.syncs_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        spent.map(drop).map_err(|_| io::Error::other("the disk does not sync"))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        Self::check(&self.full)?;
+        self.check_space()?;
         self.bytes.write(offset, data)
     }
 }
@@ -62,7 +68,7 @@ async fn get(store: &Embedded, key: &[u8]) -> Option<Vec<u8>> {
 
 #[tokio::test]
 async fn a_full_disk_fails_the_commit_and_costs_nothing_else() {
-    let disk = Arc::new(Disk::default());
+    let disk = Disk::new();
     let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
     assert!(matches!(put(&store, b"kept", b"1").await, Ok(Commit::Committed(_))));
 
@@ -79,20 +85,27 @@ async fn a_full_disk_fails_the_commit_and_costs_nothing_else() {
 
 #[tokio::test]
 async fn a_commit_that_failed_late_is_whole_or_absent_and_followers_hear_of_it() {
-    let disk = Arc::new(Disk::default());
-    let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
-    assert!(matches!(put(&store, b"key", b"old").await, Ok(Commit::Committed(_))));
-    let mut feed = store.changes();
+    let mut seen = Vec::new();
+    for syncs in 0.. {
+        let disk = Disk::new();
+        let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
+        assert!(matches!(put(&store, b"key", b"old").await, Ok(Commit::Committed(_))));
+        let mut feed = store.changes();
 
-    disk.unsyncable.store(true, Ordering::SeqCst);
-    assert!(put(&store, b"key", b"new").await.is_err());
-    disk.unsyncable.store(false, Ordering::SeqCst);
-    assert!(matches!(put(&store, b"other", b"1").await, Ok(Commit::Committed(_))));
+        disk.syncs_left.store(syncs, Ordering::SeqCst);
+        if put(&store, b"key", b"new").await.is_ok() {
+            break;
+        }
+        disk.syncs_left.store(u32::MAX, Ordering::SeqCst);
+        assert!(matches!(put(&store, b"other", b"1").await, Ok(Commit::Committed(_))));
 
-    let mut told = Vec::new();
-    while let Ok(change) = feed.try_recv() {
-        told.extend(change.keys.iter().cloned());
+        let mut told = Vec::new();
+        while let Ok(change) = feed.try_recv() {
+            told.extend(change.keys.iter().cloned());
+        }
+        let changed = get(&store, b"key").await.as_deref() == Some(b"new");
+        assert_eq!(told.contains(&b"key".to_vec()), changed, "{syncs} syncs: told of {told:?}");
+        seen.push(changed);
     }
-    let changed = get(&store, b"key").await.as_deref() == Some(b"new");
-    assert_eq!(told.contains(&b"key".to_vec()), changed, "told of {told:?}");
+    assert!(seen.contains(&false) && seen.contains(&true), "one fails before the commit, one after: {seen:?}");
 }

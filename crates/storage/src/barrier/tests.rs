@@ -92,9 +92,9 @@ async fn a_record_moved_to_another_key_is_forged() {
     let barrier = bench.open().await;
     put(&barrier, b"mine", b"1").await;
     let stolen = bench.storage.get(b"mine").await.expect("get").expect("there").value;
-    apply(&*bench.storage, vec![Write::Put(b"theirs".to_vec(), stolen)]).await;
-    assert!(matches!(barrier.get(b"theirs").await, Err(BarrierError::Forged)));
-    assert!(matches!(barrier.scan(b"t", None, 9).await, Err(BarrierError::Forged)));
+    apply(&*bench.storage, vec![Write::Put(b"ours".to_vec(), stolen)]).await;
+    assert!(matches!(barrier.get(b"ours").await, Err(BarrierError::Forged)));
+    assert!(matches!(barrier.scan(b"o", None, 9).await, Err(BarrierError::Forged)));
 }
 
 /// What `envelope` says honestly: a place is bound, a time is not.

@@ -176,10 +176,11 @@ async fn scans_keep_to_the_prefix(subject: &dyn Subject) -> Verdict {
 }
 
 async fn scans_start_after_and_stop_at_the_limit(subject: &dyn Subject) -> Verdict {
+    type Case = (Option<&'static [u8]>, usize, &'static [&'static [u8]]);
     let store = subject.fresh().await;
     let all: [&[u8]; 5] = [b"a", b"p", b"p1", b"p2", b"z"];
     committed(&store, &[], &all.map(|key| put(key, b"1"))).await?;
-    let cases: [(Option<&[u8]>, usize, &[&[u8]]); 8] = [
+    let cases: [Case; 8] = [
         (None, 2, &[b"p", b"p1"]),
         (None, 0, &[]),
         (Some(b"p"), 10, &[b"p1", b"p2"]),
