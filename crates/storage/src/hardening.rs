@@ -184,4 +184,35 @@ mod tests {
         let unit = Locked::new(());
         let () = *unit;
     }
+
+    const CHILD: &str = "KEYTURN_TEST_HARDEN";
+
+    /// Hardens a process of its own, run by the test below; inert without the variable.
+    #[test]
+    fn hardened_child() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let report = harden_process();
+        assert!(report.core_dumps_off && report.not_dumpable, "{report:?}");
+        assert_eq!(report.memory_locked, report.remarks.is_empty(), "{report:?}");
+        let limits = rustix::process::getrlimit(Resource::Core);
+        assert_eq!((limits.current, limits.maximum), (Some(0), Some(0)));
+        let dumpable = rustix::process::dumpable_behavior().expect("ask");
+        assert_eq!(dumpable, DumpableBehavior::NotDumpable);
+        // A server goes on to allocate and to lock keys.
+        assert_eq!(*Locked::new([7_u8; 32]), [7; 32]);
+        println!("HARDENED");
+    }
+
+    #[test]
+    fn a_process_can_be_hardened() {
+        let child = std::process::Command::new(std::env::current_exe().expect("executable"))
+            .args(["hardening::tests::hardened_child", "--exact", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .expect("run");
+        let output = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && output.contains("HARDENED"), "{output}");
+    }
 }
