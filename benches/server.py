@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Measures the server over HTTP and prints a table in Markdown.
+
+    benches/server.py [--quick] [--million]
+
+Needs wrk (Debian: apt install wrk) and cargo. Everything runs on loopback, in a temporary directory. What is compared
+takes turns, round by round, on the same machine; the table shows medians. `--million` adds the store of a million
+secrets (some minutes, 2 GB of disk); `--quick` shortens every round, for a look rather than a figure.
+"""
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELEASE = ROOT / "target" / "release"
+TOKEN = "bench-root"
+READ = "secret/data/app/db"
+CONNECTIONS = (1, 16, 64)
+
+
+def build():
+    """The server and the yardstick, in the profile that users run."""
+    for what in (["-p", "keyturn-cli"], ["-p", "keyturn-testing", "--example", "bare_axum"]):
+        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", *what], cwd=ROOT, check=True)
+
+
+class Server:
+    """A process that prints its address and is ended by its own process id."""
+
+    def __init__(self, *command):
+        environment = {**os.environ, "KEYTURN_DEV_ROOT_TOKEN": TOKEN}
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+                                        text=True)
+        for line in self.process.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(found[1])
+                break
+        else:
+            raise SystemExit(f"{command[0]} did not start")
+
+    def call(self, method, path, body=None):
+        """One request; gives status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request(method, f"/v1/{path}", json.dumps(body) if body else None, {"X-Vault-Token": TOKEN})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, text
+
+    def rss_mib(self):
+        """Resident memory."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.stdout.close()
+        self.process.wait(timeout=30)
+
+
+def dev(*options):
+    return Server(RELEASE / "keyturn", "dev", "--listen", "127.0.0.1:0", "--log-level", "error", *options)
+
+
+def wrk(server, connections, seconds, script=None, path=READ):
+    """One round of load: requests a second, p50 and p99 in microseconds."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"X-Vault-Token: {TOKEN}"]
+    if script:
+        command += ["-s", str(script)]
+    out = subprocess.run([*command, f"http://127.0.0.1:{server.port}/v1/{path}"], capture_output=True, text=True,
+                         check=True).stdout
+    if bad := re.search(r"(Non-2xx or 3xx responses: \d+|Socket errors: .*)", out):
+        raise SystemExit(f"the load failed: {bad[1]}")
+    quantile = {name: micros(value) for name, value in re.findall(r"\s(50|99)%\s+([\d.]+\w+)", out)}
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), quantile["50"], quantile["99"]
+
+
+def micros(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+def medians(rounds):
+    return [statistics.median(column) for column in zip(*rounds)]
+
+
+def compare(servers, connections, rounds, seconds, **load):
+    """Lets servers take turns; gives each one's medians."""
+    results = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name, server in servers.items():
+            results[name].append(wrk(server, connections, seconds, **load))
+    return {name: medians(columns) for name, columns in results.items()}
+
+
+def reads(work, rounds, seconds):
+    """KV v2 reads beside a bare axum server with an answer of the same size."""
+    plain, audited = dev(), dev("--audit-file", str(work / "audit.log"))
+    for server in (plain, audited):
+        assert server.call("POST", READ, {"data": {"username": "app", "password": "p" * 32}})[0] == 200
+    size = len(plain.call("GET", READ)[1])
+    bare = Server(RELEASE / "examples" / "bare_axum", str(size))
+    servers = {"bare axum": bare, "keyturn": plain, "keyturn, file audit": audited}
+    print(f"\nReads of one KV v2 secret, {size} bytes an answer, by `wrk -t1`:\n")
+    print("| connections | server | requests/s | p50 µs | p99 µs | of bare |")
+    print("|---:|---|---:|---:|---:|---:|")
+    for connections in CONNECTIONS:
+        measured = compare(servers, connections, rounds, seconds)
+        yardstick = measured["bare axum"][0]
+        for name, (rate, half, tail) in measured.items():
+            print(f"| {connections} | {name} | {rate:,.0f} | {half:,.0f} | {tail:,.0f} | {rate / yardstick:.0%} |")
+    for server in servers.values():
+        server.stop()
+
+
+WRITES = """
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("POST", string.format("/v1/secret/data/w/%d", n % 50000), nil, '{"data":{"password":"hunter2"}}')
+end
+"""
+
+
+def writes(work, rounds, seconds):
+    """Durable writes: each is answered after its fsync."""
+    script = work / "writes.lua"
+    script.write_text(WRITES)
+    server = dev("--data", str(work / "writes"))
+    print("\nDurable KV v2 writes, one request a write:\n")
+    print("| connections | writes/s | p50 µs | p99 µs | of one connection |")
+    print("|---:|---:|---:|---:|---:|")
+    one = None
+    for connections in (1, 64, 256):
+        rate, half, tail = medians([wrk(server, connections, seconds, script) for _ in range(rounds)])
+        one = one or rate
+        print(f"| {connections} | {rate:,.0f} | {half:,.0f} | {tail:,.0f} | {rate / one:.1f}× |")
+    server.stop()
+
+
+def start_and_rest(work, rounds):
+    """From the start of the process to the first answer of a secret; memory at rest."""
+    data = str(work / "cold")
+    server = dev("--data", data)
+    server.call("POST", READ, {"data": {"password": "x"}})
+    server.stop()
+    times, memory = [], []
+    for _ in range(rounds * 3):
+        server = dev("--data", data)
+        assert server.call("GET", READ)[0] == 200
+        times.append((time.perf_counter() - server.started) * 1000)
+        memory.append(server.rss_mib())
+        server.stop()
+    print(f"\nCold start to the first secret read: median {statistics.median(times):.0f} ms "
+          f"(max {max(times):.0f} ms). Resident memory then: {statistics.median(memory):.1f} MiB.")
+
+
+FILL = """
+local n, first, last = 0, {first}, {last}
+request = function()
+  local at = first + n % (last - first)
+  n = n + 1
+  return wrk.format("POST", string.format("/v1/secret/data/m/%07d", at), nil, '{{"data":{{"password":"{value}"}}}}')
+end
+"""
+
+RANDOM = """
+math.randomseed(os.time())
+request = function()
+  return wrk.format("GET", string.format("/v1/secret/data/m/%07d", math.random(0, {count} - 1)))
+end
+"""
+
+
+def fill(server, work, count):
+    """Writes `count` secrets; wrk stops by time, so it goes on until the last one is there."""
+    script = work / "fill.lua"
+    done = 0
+    while done < count:
+        upto = min(count, done + 50_000)
+        script.write_text(FILL.format(first=done, last=upto, value="p" * 32))
+        while server.call("GET", f"secret/data/m/{upto - 1:07d}")[0] != 200:
+            wrk(server, 128, 2, script)
+        # A script has one counter a connection thread, so the last is written after all others were sent.
+        done = upto
+
+
+def million(work, rounds, seconds):
+    """Reads at random over a thousand secrets and over a million."""
+    results = {}
+    for count in (1_000, 1_000_000):
+        server = dev("--data", str(work / f"fill-{count}"))
+        fill(server, work, count)
+        script = work / "random.lua"
+        script.write_text(RANDOM.format(count=count))
+        wrk(server, 64, seconds, script)
+        results[count] = (*medians([wrk(server, 64, seconds, script) for _ in range(rounds)]), server.rss_mib())
+        server.stop()
+    print("\nReads at random, 64 connections:\n")
+    print("| secrets | requests/s | p50 µs | p99 µs | resident MiB |")
+    print("|---:|---:|---:|---:|---:|")
+    for count, (rate, half, tail, rss) in results.items():
+        print(f"| {count:,} | {rate:,.0f} | {half:,.0f} | {tail:,.0f} | {rss:.0f} |")
+    print(f"\nA million secrets at {results[1_000_000][0] / results[1_000][0]:.0%} of the small store.")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="short rounds")
+    parser.add_argument("--million", action="store_true", help="also a store of a million secrets")
+    parser.add_argument("--only", choices=["reads", "writes", "start", "million"], help="one part alone")
+    options = parser.parse_args()
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is not installed (Debian: apt install wrk)")
+    build()
+    rounds, seconds = (1, 1) if options.quick else (5, 3)
+    parts = {
+        "reads": lambda work: reads(work, rounds, seconds),
+        "writes": lambda work: writes(work, rounds, seconds),
+        "start": lambda work: start_and_rest(work, rounds),
+        "million": lambda work: million(work, rounds, seconds),
+    }
+    for name, part in parts.items():
+        if options.only == name or not options.only and (name != "million" or options.million):
+            with tempfile.TemporaryDirectory(prefix="keyturn-bench-") as work:
+                part(pathlib.Path(work))
+
+
+if __name__ == "__main__":
+    main()
