@@ -20,7 +20,7 @@ pub use lookup::Which;
 pub use role::{Role, RoleTokenType};
 
 use crate::{
-    barrier::{Batch, MacPurpose},
+    barrier::{Batch, Mac, MacPurpose},
     codec, keys,
     mount::Mounts,
     policies::Policies,
@@ -107,12 +107,12 @@ impl Tokens {
     }
 
     pub(crate) fn id_of(&self, token: &SecretString) -> TokenId {
-        TokenId(hex::encode(self.store.barrier.mac(MacPurpose::Token, &[token.expose_secret().as_bytes()])))
+        TokenId(to_hex(&self.store.barrier.mac(MacPurpose::Token, &[token.expose_secret().as_bytes()])))
     }
 
     fn accessor_hash(&self, accessor: &str) -> String {
         // A byte that is in no token keeps the two kinds of hash apart.
-        hex::encode(self.store.barrier.mac(MacPurpose::Token, &[b"\0accessor\0", accessor.as_bytes()]))
+        to_hex(&self.store.barrier.mac(MacPurpose::Token, &[b"\0accessor\0", accessor.as_bytes()]))
     }
 
     async fn find(&self, id: &TokenId) -> Result<Option<Seen<Entry>>, StoreError> {
@@ -133,6 +133,17 @@ impl Tokens {
         }
         Ok(Some(entry))
     }
+}
+
+/// A hash in hex; done for every request, hence by table.
+fn to_hex(hash: &Mac) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(hash.len() * 2);
+    for byte in hash {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 /// Whether `address` may use something bound to `cidrs`. Without an address (a caller in this process) only what is

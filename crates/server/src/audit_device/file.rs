@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use keyturn_core::audit::{Device, DeviceError};
@@ -42,6 +42,9 @@ impl FromStr for Mode {
     }
 }
 
+/// How often a thread tries for the file before it sleeps; some ten microseconds.
+const TRIES: u32 = 256;
+
 /// Appends to a file, which can be moved away and opened anew.
 #[derive(Debug)]
 pub struct FileDevice {
@@ -68,9 +71,23 @@ impl FileDevice {
     }
 }
 
+impl FileDevice {
+    /// Another thread's `write(2)` takes a microsecond or two, much less than being put to sleep and woken up: a
+    /// while of trying comes first.
+    fn lock_soon(&self) -> MutexGuard<'_, Open> {
+        for _ in 0..TRIES {
+            if let Ok(open) = self.open.try_lock() {
+                return open;
+            }
+            std::hint::spin_loop();
+        }
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Device for FileDevice {
     fn write(&self, line: &[u8]) -> Result<(), DeviceError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.lock_soon();
         let Open { file, torn } = &mut *open;
         if *torn {
             file.write_all(b"\n").map_err(|error| failed(&self.path, "cannot be written", &error))?;

@@ -23,7 +23,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, body::Body, extract::State, routing::any};
+use axum::{Router, body::Body, extract::State};
 use hyper::{Request, Response, StatusCode};
 use keyturn_core::{
     core::Core,
@@ -54,11 +54,8 @@ pub(crate) struct Vault {
 /// When the table of routes contradicts itself.
 pub fn router(node: Arc<Node>, limits: Limits) -> Result<Router, matchit::InsertError> {
     let vault = Arc::new(Vault { node, limits, routes: Routes::build()?, moves: Mutex::default() });
-    Ok(Router::new().route("/v1/{*path}", any(serve)).fallback(nowhere).with_state(vault))
-}
-
-async fn nowhere() -> Response<Body> {
-    Failure::new(StatusCode::NOT_FOUND, "the Vault API is below /v1/").into_response()
+    // A route of axum's would look the path up a second time: `routes` knows them all.
+    Ok(Router::new().fallback(serve).with_state(vault))
 }
 
 async fn serve(State(vault): State<Arc<Vault>>, request: Request<Body>) -> Response<Body> {

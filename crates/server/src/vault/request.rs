@@ -94,7 +94,8 @@ fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation
 
 /// The path below `/v1/`, decoded once.
 fn decode_path(uri: &Uri) -> Result<String, Failure> {
-    let raw = uri.path().strip_prefix("/v1/").unwrap_or_default();
+    let elsewhere = || Failure::new(StatusCode::NOT_FOUND, "the Vault API is below /v1/");
+    let raw = uri.path().strip_prefix("/v1/").ok_or_else(elsewhere)?;
     let path = percent_decode(raw, false)
         .ok_or_else(|| Failure::bad_request("the path has a broken escape or is not valid UTF-8"))?;
     if path.len() > MAX_PATH {
