@@ -1,15 +1,17 @@
 """The `keyturn` command line against a running server: what it prints, masks, keeps and exits with."""
 
+import fcntl
 import json
 import os
 import pty
 import stat
 import subprocess
+import termios
 
 import pytest
 
 import harness
-from support import unique
+from support import unique, wait_until
 
 pytestmark = pytest.mark.keyturn
 
@@ -37,9 +39,11 @@ def on_a_terminal(server, tmp_path):
         master, slave = pty.openpty()
         environment = harness.client_environment(server, tmp_path) | {"TERM": "xterm", "KEYTURN_TOKEN": token or server.token}
         with subprocess.Popen([str(harness.BINARY), *arguments], stdin=slave, stdout=slave, stderr=slave,
-                              env=environment, start_new_session=True) as child:
+                              env=environment, start_new_session=True, preexec_fn=_take_terminal) as child:
             os.close(slave)
             if typed:
+                # What is typed before the prompt has turned echo off would be shown by the terminal itself.
+                wait_until("the prompt hides what is typed", lambda: not termios.tcgetattr(master)[3] & termios.ECHO)
                 os.write(master, typed)
             shown = _read_all(master)
             os.close(master)
@@ -47,6 +51,11 @@ def on_a_terminal(server, tmp_path):
         return shown.decode()
 
     return run
+
+
+def _take_terminal():
+    """Makes standard input the child's controlling terminal, as a login shell's is: prompts ask there."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _read_all(terminal):
@@ -149,7 +158,7 @@ def test_login_keeps_the_token_in_a_private_file(server, keyturn, tmp_path, clie
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     keyturn("token", "lookup", token="")
     kept.chmod(0o644)
-    assert b"0600" in (done := keyturn("token", "lookup", token="", expect=FAILED)).stderr or b"chmod 600" in done.stderr
+    assert b"0600" in (done := keyturn("token", "lookup", token="", expect=USAGE)).stderr or b"chmod 600" in done.stderr
 
 
 def test_exit_codes(server, keyturn, path):

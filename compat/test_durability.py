@@ -144,6 +144,7 @@ def test_dev_with_data_comes_back(tmp_path):
         server.kill()
         server.address = ""
         server.stdout.write_text("")
+        server.stderr.write_text("")
         server.start()
         read = server.client().secrets.kv.v2.read_secret_version("a", raise_on_deleted_version=True)
         assert read["data"]["data"] == {"v": "1"}

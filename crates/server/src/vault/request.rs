@@ -76,8 +76,9 @@ impl Parsed {
 }
 
 fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation, Failure> {
-    let wants_list =
-        || query.iter().any(|(name, value)| name == "list" && matches!(value.as_str(), "true" | "1" | "t"));
+    // The words that Go takes for true; hvac sends `True`.
+    let is_true = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
+    let wants_list = || query.iter().any(|(name, value)| name == "list" && is_true(value));
     match method.as_str() {
         "GET" if wants_list() => Ok(Operation::List),
         "GET" | "HEAD" => Ok(Operation::Read),
