@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod auth;
 pub(super) mod capabilities;
 pub(super) mod internal_ui;
+mod mount_class;
 mod mount_entry;
 pub(super) mod mounts;
 pub(super) mod policies;
