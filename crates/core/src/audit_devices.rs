@@ -103,10 +103,13 @@ impl AuditDevices {
         permit.spend();
         info.path = canonical(&info.path)?;
         let _changing = self.changing.lock().await;
-        if self.broker.list().iter().any(|device| device.path == info.path) {
-            return Err(AuditDeviceError::InUse(info.path));
+        let clashes = |taken: &str| taken.starts_with(&info.path) || info.path.starts_with(taken);
+        if let Some(taken) = self.broker.list().into_iter().find(|device| clashes(&device.path)) {
+            return Err(AuditDeviceError::InUse(taken.path));
         }
         let device = self.factory.open(&info.kind, &info.options).await?;
+        // A device that cannot record would keep every later request from being answered, also the one to disable it.
+        device.write(self.probe().as_bytes())?;
         let suffix: [u8; 4] = self.store.random.bytes().map_err(StoreError::from)?;
         info.accessor = format!("audit_{}_{}", info.kind, hex::encode(suffix));
         self.store.write(keys::audit_device(info.path.trim_end_matches('/')), &StoredDevice::from(&info)).await?;
@@ -144,6 +147,14 @@ impl AuditDevices {
     pub fn hash(&self, permit: Permit, path: &str, input: &str) -> Result<String, AuditDeviceError> {
         permit.spend();
         self.broker.hash_for(path, input).ok_or_else(|| AuditDeviceError::Unknown(path.to_owned()))
+    }
+
+    /// The first line of a new device.
+    fn probe(&self) -> String {
+        let time = self.store.now();
+        format!(
+            "{{\"time\":\"{time}\",\"type\":\"request\",\"request\":{{\"operation\":\"update\",\"path\":\"sys/audit/test\"}}}}\n"
+        )
     }
 
     fn add(&self, info: DeviceInfo, device: Arc<dyn Device>) {

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -76,7 +77,8 @@ impl Sealed {
     }
 
     fn offer(mut self, share: SecretBytes, random: &Random) -> Result<Offered, RandomError> {
-        let known = |offered: &SecretBytes| offered.expose_secret() == share.expose_secret();
+        let known =
+            |offered: &SecretBytes| verify_slices_are_equal(offered.expose_secret(), share.expose_secret()).is_ok();
         if !self.offered.iter().any(known) {
             self.offered.push(share);
         }
@@ -282,17 +284,23 @@ impl Node {
         self.close().await;
     }
 
-    /// Seals the store when the process ends; what waits to be written down is written first.
+    /// Seals the store when the process ends. No request is admitted from here on; what waits to be written down is
+    /// written before the keys are wiped.
     pub async fn close(&self) {
         let _changing = self.changing.lock().await;
-        let Ok(core) = self.core() else { return };
-        if let Err(error) = core.tend().await {
-            tracing::warn!(%error, "the last upkeep before sealing failed");
+        let Some(core) = self.leave() else { return };
+        if let Err(error) = core.kv().flush_accesses().await {
+            tracing::warn!(%error, "access dates could not be written down before sealing");
         }
+    }
+
+    /// Takes the open store out and leaves a sealed state behind.
+    fn leave(&self) -> Option<Arc<Core>> {
         let mut phase = self.phase.write().unwrap_or_else(PoisonError::into_inner);
-        if let Phase::Unsealed { config, .. } = &*phase {
-            *phase = Phase::Sealed(Sealed::new(config.clone()));
-        }
+        let Phase::Unsealed { config, core } = &*phase else { return None };
+        let (config, core) = (config.clone(), Arc::clone(core));
+        *phase = Phase::Sealed(Sealed::new(config));
+        Some(core)
     }
 
     /// Prepares a development server: `secret/` is mounted and `token`, or a fresh one, is a root token.

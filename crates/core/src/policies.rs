@@ -26,7 +26,7 @@ const COMPILED_SETS: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The text is no policy.
-    #[error("failed to parse policy: {0}")]
+    #[error(transparent)]
     Parse(#[from] policy::PolicyError),
     /// The name or what was asked of it is not possible.
     #[error(transparent)]

@@ -1,6 +1,9 @@
 //! Admission: find the token, ask the policy, write the audit log, hand out the permit.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{
+    cell::{Cell, OnceCell},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -46,32 +49,29 @@ impl Core {
 
     async fn decide(&self, exchange: &mut Exchange<'_>, routed: Option<Routed>) -> Result<Permit, Refusal> {
         let Some(routed) = routed else {
-            self.identify(exchange).await?.ok_or(Refusal::Denied)?;
+            // What is not mounted is told only to those who might use it if it were.
+            let caller = self.identify(exchange).await?.ok_or(Refusal::Denied)?;
+            ask_policy(exchange, &caller, exchange.operation).ok_or(Refusal::Denied)?;
             return Err(Refusal::NoRoute(exchange.ask.path.to_owned()));
         };
         let rest = routed.rest(exchange.ask.path);
         let engine = routed.mount.engine;
         if special::is_open(engine, rest) {
             let caller = self.identify(exchange).await?;
-            return Ok(permit(exchange, &routed, caller, Grant::default()));
+            return Ok(permit(exchange, &routed, caller, Grant::default(), true));
         }
         let caller = self.identify(exchange).await?.ok_or(Refusal::Denied)?;
         exchange.operation = self.create_or_update(exchange.ask.operation, &routed, rest).await?;
-        let parsed: OnceCell<Option<Map<String, Value>>> = OnceCell::new();
-        let parse = || serde_json::from_slice(exchange.ask.data.expose_secret()).ok();
-        let parameters = || parsed.get_or_init(parse).as_ref();
-        let acl_ask = AclAsk {
-            path: exchange.ask.path,
-            operation: exchange.operation,
-            parameters: &parameters,
-            wrap_ttl: exchange.ask.wrap_ttl,
-        };
-        match caller.acl.allows(&acl_ask) {
-            Decision::Granted(grant) if grant.sudo || grant.root || !special::needs_sudo(engine, rest) => {
-                Ok(permit(exchange, &routed, Some(caller), grant))
-            }
-            Decision::Granted(_) | Decision::Denied(_) => Err(Refusal::Denied),
+        let grant = ask_policy(exchange, &caller, exchange.operation).ok_or(Refusal::Denied)?;
+        if special::needs_sudo(engine, rest) && !grant.sudo && !grant.root {
+            return Err(Refusal::Denied);
         }
+        let either_write = match exchange.operation {
+            Operation::Create => ask_policy(exchange, &caller, Operation::Update).is_some(),
+            Operation::Update => ask_policy(exchange, &caller, Operation::Create).is_some(),
+            _ => true,
+        };
+        Ok(permit(exchange, &routed, Some(caller), grant, either_write))
     }
 
     /// Finds out who asks. A counted token loses a use here, whatever comes of the request.
@@ -114,12 +114,40 @@ impl Core {
     }
 }
 
-fn permit(exchange: &Exchange<'_>, routed: &Routed, caller: Option<Arc<Caller>>, grant: Grant) -> Permit {
+/// What the caller's policies grant for `operation`, if they do. Parameters that cannot be read deny: a rule about them
+/// could not be held to.
+fn ask_policy(exchange: &Exchange<'_>, caller: &Caller, operation: Operation) -> Option<Grant> {
+    let parsed: OnceCell<Option<Map<String, Value>>> = OnceCell::new();
+    let data = exchange.ask.data.expose_secret();
+    let unreadable = Cell::new(false);
+    let parse = || {
+        let read = if data.is_empty() { Ok(None) } else { serde_json::from_slice(data).map(Some) };
+        read.unwrap_or_else(|_| {
+            unreadable.set(true);
+            None
+        })
+    };
+    let parameters = || parsed.get_or_init(parse).as_ref();
+    let ask = AclAsk { path: exchange.ask.path, operation, parameters: &parameters, wrap_ttl: exchange.ask.wrap_ttl };
+    match caller.acl.allows(&ask) {
+        Decision::Granted(grant) if !unreadable.get() => Some(grant),
+        Decision::Granted(_) | Decision::Denied(_) => None,
+    }
+}
+
+fn permit(
+    exchange: &Exchange<'_>,
+    routed: &Routed,
+    caller: Option<Arc<Caller>>,
+    grant: Grant,
+    either_write: bool,
+) -> Permit {
     Permit {
         path: exchange.ask.path.to_owned(),
         operation: exchange.operation,
         caller,
         sudo: grant.root || grant.sudo,
+        either_write,
         mount: Arc::clone(&routed.mount),
         remote: exchange.ask.remote.map(|remote| remote.ip()),
     }

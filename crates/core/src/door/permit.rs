@@ -13,6 +13,8 @@ pub struct Permit {
     pub(super) operation: Operation,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) sudo: bool,
+    /// Whether a write is permitted both to what exists and to what does not.
+    pub(super) either_write: bool,
     pub(super) mount: Arc<Mount>,
     pub(super) remote: Option<IpAddr>,
 }
@@ -52,6 +54,17 @@ impl Permit {
     #[must_use]
     pub fn has_sudo(&self) -> bool {
         self.sudo
+    }
+
+    /// Whether the write that was permitted is still so, now that it is known for sure whether something is there.
+    /// Between the door's look and the operation's, another request may have made or removed it.
+    pub(crate) fn still_fits(&self, exists: bool) -> bool {
+        let checked_for = match self.operation {
+            Operation::Create => false,
+            Operation::Update => true,
+            _ => return true,
+        };
+        self.either_write || checked_for == exists
     }
 
     /// Who asks; `None` where no token is needed, such as a login.

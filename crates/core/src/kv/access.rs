@@ -10,15 +10,14 @@ use crate::{
     barrier::Batch,
     clock::Timestamp,
     keys,
-    storage::Commit,
     store::{Store, StoreError},
 };
 
 /// Notes that are kept at the most. A read beyond it is noted another time.
 const MAX_NOTES: usize = 4096;
 
-/// Secrets that one commit dates.
-const CHUNK: usize = 64;
+/// Notes that one round of upkeep writes down.
+const PER_ROUND: usize = 128;
 
 fn day_of(time: Timestamp) -> u32 {
     u32::try_from(time.as_second() / 86_400).unwrap_or(0)
@@ -38,30 +37,28 @@ impl Kv {
         }
     }
 
-    /// Writes the notes down. A secret that changes meanwhile is noted again.
-    pub(crate) async fn flush_accesses(&self) -> Result<usize, StoreError> {
-        let notes = std::mem::take(&mut *self.accessed.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Writes some of the notes down, under each secret's lock, so that no writer is disturbed.
+    pub(crate) async fn flush_accesses(&self) -> Result<(), StoreError> {
+        let notes = self.take_notes();
         let today = day_of(self.store.now());
-        let notes: Vec<_> = notes.into_iter().collect();
-        let mut written = 0;
-        for chunk in notes.chunks(CHUNK) {
-            let mut batch = Batch::new();
-            for (mount, name) in chunk {
-                let key = keys::kv_meta(mount, name);
-                let Some(mut seen) = self.store.read::<Secret>(&key).await? else { continue };
-                seen.value.last_accessed_day = today;
-                batch = batch.expect(key.clone(), Some(seen.revision)).put(key, Store::encode(&seen.value)?);
-            }
-            if batch.writes.is_empty() {
-                continue;
-            }
-            match self.store.commit(batch).await? {
-                Commit::Committed(_) => written += chunk.len(),
-                Commit::Conflict(_) => {
-                    self.accessed.lock().unwrap_or_else(PoisonError::into_inner).extend(chunk.iter().cloned());
-                }
-            }
+        for (mount, name) in notes {
+            let key = keys::kv_meta(&mount, &name);
+            let _lock = self.store.lock(&key).await;
+            let Some(mut seen) = self.store.read::<Secret>(&key).await? else { continue };
+            seen.value.last_accessed_day = today;
+            let record = Store::encode(&seen.value)?;
+            // Another process may have changed the secret: then the next read makes the note again.
+            let _ = self.store.commit(Batch::new().expect(key.clone(), Some(seen.revision)).put(key, record)).await?;
         }
-        Ok(written)
+        Ok(())
+    }
+
+    fn take_notes(&self) -> Vec<(String, String)> {
+        let mut notes = self.accessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken: Vec<_> = notes.iter().take(PER_ROUND).cloned().collect();
+        for note in &taken {
+            notes.remove(note);
+        }
+        taken
     }
 }

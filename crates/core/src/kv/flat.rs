@@ -1,6 +1,6 @@
 //! Unversioned secrets (KV v1): one payload a name, replaced by each write.
 
-use super::{Kv, KvError, check_name, json};
+use super::{Kv, KvError, check_name, check_size, json};
 use crate::{barrier::Batch, door::Permit, keys, mount::Engine, secret::SecretBytes, storage::Key, store::StoreError};
 
 impl Kv {
@@ -21,12 +21,19 @@ impl Kv {
     /// When the name is unfit, the object is empty, or the store fails.
     pub async fn flat_write(&self, permit: Permit, fields: &SecretBytes) -> Result<(), KvError> {
         let key = flat_key(&permit)?;
-        permit.spend();
         let fields = json::normalize(fields.expose_secret()).map_err(|error| KvError::Invalid(error.to_string()))?;
         if fields.expose_secret() == b"{}" {
             return Err(KvError::Invalid("missing data fields".to_owned()));
         }
-        Ok(self.store.apply(Batch::new().put(key, fields)).await?)
+        check_size(fields.expose_secret())?;
+        let _lock = self.store.lock(&key).await;
+        let found = self.store.barrier.get(&key).await.map_err(StoreError::from)?;
+        if !permit.still_fits(found.is_some()) {
+            return Err(KvError::Denied);
+        }
+        permit.spend();
+        let batch = Batch::new().expect(key.clone(), found.map(|record| record.revision)).put(key, fields);
+        Ok(self.store.apply(batch).await?)
     }
 
     /// Removes a secret. One that is not there is no error.
@@ -36,6 +43,7 @@ impl Kv {
     pub async fn flat_delete(&self, permit: Permit) -> Result<(), KvError> {
         let key = flat_key(&permit)?;
         permit.spend();
+        let _lock = self.store.lock(&key).await;
         Ok(self.store.delete(key).await?)
     }
 }

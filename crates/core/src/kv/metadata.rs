@@ -53,10 +53,13 @@ impl Kv {
     /// [`KvError::NotFound`] without `create`; [`KvError::Invalid`] when a bound is broken.
     pub async fn change_metadata(&self, permit: Permit, change: MetadataChange, create: bool) -> Result<(), KvError> {
         let place = Self::locate(&permit, &["metadata"])?;
-        permit.spend();
         let key = place.key();
         let _lock = self.store.lock(&key).await;
         let found = self.find(&place).await?;
+        if !permit.still_fits(found.is_some()) {
+            return Err(KvError::Denied);
+        }
+        permit.spend();
         let revision = found.as_ref().map(|seen| seen.revision);
         let now = self.store.now();
         let mut secret = match found {

@@ -37,6 +37,9 @@ use crate::{
 /// The longest name of a secret, in bytes.
 pub const MAX_NAME_LEN: usize = 1024;
 
+/// The largest payload, in bytes: that of Vault's default storage limit.
+pub const MAX_PAYLOAD_LEN: usize = 1 << 20;
+
 /// An operation on a secret failed.
 #[derive(Debug, thiserror::Error)]
 pub enum KvError {
@@ -57,6 +60,12 @@ pub enum KvError {
     /// The writer must say which version it replaces.
     #[error("check-and-set parameter required for this call")]
     CasRequired,
+    /// Another request made or removed the secret meanwhile, and the caller may not do what this has become.
+    #[error("permission denied")]
+    Denied,
+    /// The payload is too large.
+    #[error("the secret has {0} bytes, more than the {MAX_PAYLOAD_LEN} that one may have: keep large files elsewhere")]
+    TooLarge(usize),
     /// There is no such secret or version to change.
     #[error("no value found")]
     NotFound,
@@ -110,6 +119,10 @@ impl Kv {
     async fn find(&self, place: &Place) -> Result<Option<Seen<Secret>>, StoreError> {
         self.store.read(&place.key()).await
     }
+}
+
+fn check_size(payload: &[u8]) -> Result<(), KvError> {
+    if payload.len() > MAX_PAYLOAD_LEN { Err(KvError::TooLarge(payload.len())) } else { Ok(()) }
 }
 
 /// Where a secret is.

@@ -1,6 +1,6 @@
 //! Writing a new version.
 
-use super::{DEFAULT_MAX_VERSIONS, Kv, KvError, MountSettings, Payload, Place, Secret, VersionView, json};
+use super::{DEFAULT_MAX_VERSIONS, Kv, KvError, MountSettings, Payload, Place, Secret, VersionView, check_size, json};
 use crate::{
     barrier::Batch,
     clock::{self, Timestamp},
@@ -25,9 +25,8 @@ impl Kv {
     /// When the name is unfit, `cas` does not match or is missing though required.
     pub async fn write(&self, permit: Permit, new: NewVersion) -> Result<VersionView, KvError> {
         let place = Self::locate(&permit, &["data"])?;
-        permit.spend();
         let _lock = self.store.lock(&place.key()).await;
-        self.write_locked(&place, new.cas, new.payload).await
+        self.write_locked(permit, &place, new.cas, new.payload).await
     }
 
     /// Lays `patch` (the text of a JSON object) over the current version's fields, as RFC 7386 merges, and writes the
@@ -37,18 +36,29 @@ impl Kv {
     /// [`KvError::NotFound`] when there is no current version; otherwise as [`Kv::write`].
     pub async fn patch(&self, permit: Permit, patch: &SecretBytes, cas: Option<u64>) -> Result<VersionView, KvError> {
         let place = Self::locate(&permit, &["data"])?;
-        permit.spend();
         let _lock = self.store.lock(&place.key()).await;
         let (_, fields) = self.current_fields(&place).await?.ok_or(KvError::NotFound)?;
         let merged = json::merge(fields.expose_secret(), patch.expose_secret())
             .map_err(|error| KvError::Invalid(format!("data: {error}")))?;
-        self.write_locked(&place, cas, Payload::Fields(merged)).await
+        self.write_locked(permit, &place, cas, Payload::Fields(merged)).await
     }
 
-    async fn write_locked(&self, place: &Place, cas: Option<u64>, payload: Payload) -> Result<VersionView, KvError> {
+    async fn write_locked(
+        &self,
+        permit: Permit,
+        place: &Place,
+        cas: Option<u64>,
+        payload: Payload,
+    ) -> Result<VersionView, KvError> {
         let key = place.key();
+        let payload = payload.into_stored();
+        check_size(payload.expose_secret())?;
         let settings = self.settings_of(&place.mount).await?;
         let found = self.find(place).await?;
+        if !permit.still_fits(found.is_some()) {
+            return Err(KvError::Denied);
+        }
+        permit.spend();
         let seen = found.as_ref().map(|seen| seen.revision);
         let now = self.store.now();
         let mut secret = match found {
@@ -62,7 +72,7 @@ impl Kv {
         let mut batch = Batch::new()
             .expect(key.clone(), seen)
             .put(key, Store::encode(&secret)?)
-            .put(place.data_key(number), payload.into_stored());
+            .put(place.data_key(number), payload);
         for number in pruned {
             batch = batch.delete(place.data_key(number));
         }

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
 
 use super::{
-    BATCH_PREFIX, Entry, Role, RoleTokenType, SERVICE_PREFIX, TokenError, TokenId, TokenKind, Tokens,
+    BATCH_PREFIX, Entry, MAX_TOKEN_LEN, Role, RoleTokenType, SERVICE_PREFIX, TokenError, TokenId, TokenKind, Tokens,
     sanitize_policies,
     ttl::{Bounds, tighter},
 };
@@ -24,6 +24,13 @@ use crate::{
 
 /// Characters of a service token after its prefix, and of an accessor: 142 bits.
 const TOKEN_CHARS: usize = 24;
+
+/// Policies of one token at the most.
+const MAX_POLICIES: usize = 256;
+/// Entries of a token's metadata at the most, and the longest key and value in bytes: as for secrets.
+const MAX_META: usize = 64;
+const MAX_META_KEY: usize = 128;
+const MAX_META_VALUE: usize = 512;
 
 /// What `auth/token/create` takes. Durations in seconds; `None`: not given.
 #[derive(Debug, Default)]
@@ -88,6 +95,7 @@ impl Tokens {
             }
         };
         check_parent(&caller)?;
+        check_bounds(&ask)?;
         let kind = kind_of(&ask, role.as_ref())?;
         let mut warnings = Vec::new();
         let policies = self.policies_of(&ask, role.as_ref(), &caller, sudo)?;
@@ -99,7 +107,7 @@ impl Tokens {
             }
             None => ask.no_parent || orphan,
         };
-        if ask.period > 0 && !sudo && role.is_none() {
+        if ask.period > 0 && !sudo {
             return Err(TokenError::invalid("root or sudo privileges required to create periodic token"));
         }
         let id = check_id(ask.id.as_ref(), sudo)?;
@@ -127,6 +135,11 @@ impl Tokens {
             let blob =
                 self.store.barrier.seal_token(Store::encode(&entry)?.expose_secret()).map_err(StoreError::from)?;
             let token = SecretString::new(format!("{BATCH_PREFIX}{}", URL_SAFE_NO_PAD.encode(blob)));
+            if token.len() > MAX_TOKEN_LEN {
+                return Err(TokenError::invalid(
+                    "the batch token would be longer than 8192 bytes: give it fewer policies or less meta",
+                ));
+            }
             return Ok(Issued { token, entry, warnings: Vec::new() });
         }
         let random = &self.store.random;
@@ -179,7 +192,7 @@ impl Tokens {
         sudo: bool,
     ) -> Result<Vec<String>, TokenError> {
         if let Some(role) = role.filter(|role| role.restricts_policies()) {
-            return role.policies_for(ask);
+            return role.policies_for(ask, &caller.entry().policies);
         }
         let parent = &caller.entry().policies;
         let no_default = ask.no_default_policy || role.is_some_and(|role| role.no_default_policy);
@@ -193,9 +206,10 @@ impl Tokens {
         for name in &ask.policies {
             validate_name(name, NameUse::Assign).map_err(|error| TokenError::invalid(error.to_string()))?;
         }
-        let wanted = sanitize_policies(&ask.policies, !no_default);
-        let covered = |name: &String| parent.contains(name) || (name == "default" && !no_default);
-        if !sudo && !caller.entry().is_root() && !wanted.iter().all(covered) {
+        let free = sudo || caller.entry().is_root();
+        let has_default = parent.iter().any(|name| name == "default");
+        let wanted = sanitize_policies(&ask.policies, !no_default && (free || has_default));
+        if !free && !wanted.iter().all(|name| parent.contains(name)) {
             return Err(TokenError::invalid("child policies must be subset of parent"));
         }
         Ok(wanted)
@@ -235,6 +249,23 @@ impl Tokens {
         entry.expires = Some(clock::after(entry.created, granted.ttl));
         Ok(())
     }
+}
+
+/// Bounds on what every look-up and every audit entry of the token will repeat.
+fn check_bounds(ask: &CreateToken) -> Result<(), TokenError> {
+    if ask.policies.len() > MAX_POLICIES {
+        return Err(TokenError::invalid(format!("a token has at most {MAX_POLICIES} policies")));
+    }
+    if ask.display_name.len() > MAX_META_VALUE {
+        return Err(TokenError::invalid(format!("display_name is longer than {MAX_META_VALUE} bytes")));
+    }
+    let too_long = |(key, value): (&String, &String)| key.len() > MAX_META_KEY || value.len() > MAX_META_VALUE;
+    if ask.meta.len() > MAX_META || ask.meta.iter().any(too_long) {
+        return Err(TokenError::invalid(format!(
+            "meta has more than {MAX_META} entries, a key over {MAX_META_KEY} bytes or a value over {MAX_META_VALUE} bytes"
+        )));
+    }
+    Ok(())
 }
 
 fn check_parent(caller: &Caller) -> Result<(), TokenError> {
@@ -311,6 +342,7 @@ fn draft(
     created: clock::Timestamp,
 ) -> Entry {
     let suffix = role.map_or("", |role| role.path_suffix.as_str());
+    let uses = fewest_uses(ask.num_uses, role.map_or(0, |role| role.num_uses));
     Entry {
         accessor: String::new(),
         policies,
@@ -322,9 +354,9 @@ fn draft(
         expires: None,
         explicit_max_ttl: role
             .map_or(ask.explicit_max_ttl, |role| tighter(role.explicit_max_ttl, ask.explicit_max_ttl)),
-        period: role.filter(|role| role.period > 0).map_or(ask.period, |role| role.period),
+        period: role.map_or(ask.period, |role| tighter(role.period, ask.period)),
         max_ttl: 0,
-        uses: fewest_uses(ask.num_uses, role.map_or(0, |role| role.num_uses)),
+        uses: if kind == TokenKind::Batch { 0 } else { uses },
         parent: None,
         kind,
         renewable: kind == TokenKind::Service && ask.renewable && role.is_none_or(|role| role.renewable),

@@ -4,10 +4,18 @@
 use super::{TokenError, TokenId, Tokens};
 use crate::{
     barrier::Batch,
+    clock::Timestamp,
     door::Permit,
     keys,
+    storage::Key,
     store::{PAGE, StoreError},
 };
+
+/// Pages of the index that one round reads.
+const PAGES_PER_ROUND: usize = 16;
+
+/// Tokens that one commit removes.
+const CHUNK: usize = 64;
 
 /// What a tidy found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,26 +38,56 @@ impl Tokens {
         Ok(())
     }
 
-    /// Removes tokens whose end has come. The index is ordered by time, so what is not due is not read.
+    /// Removes tokens whose end has come. The index is ordered by time, so what is not due is not read. One round is
+    /// bounded: what is left is due again in the next.
     pub(crate) async fn expire_due(&self) -> Result<Tidied, StoreError> {
         let mut tidied = Tidied::default();
         let now = self.store.now();
-        loop {
+        for _ in 0..PAGES_PER_ROUND {
             let due = self.due(now.as_second()).await?;
-            for (key, id) in &due {
-                let ended = self.find(id).await?.filter(|seen| seen.value.expires.is_some_and(|end| end <= now));
-                if ended.is_some() {
-                    self.revoke_tree(id).await?;
-                    tidied.expired += 1;
-                } else {
-                    tidied.dangling += 1;
-                }
-                self.store.apply(Batch::new().delete(key.clone())).await?;
+            for chunk in due.chunks(CHUNK) {
+                self.expire_chunk(chunk, now, &mut tidied).await?;
             }
             if due.len() < PAGE {
-                return Ok(tidied);
+                break;
             }
         }
+        Ok(tidied)
+    }
+
+    /// Tokens without children go together, in one commit with their index records; one with children goes with
+    /// them. A record that cannot be read is passed over: it opens no door, and must not keep the others.
+    async fn expire_chunk(
+        &self,
+        chunk: &[(Key, TokenId)],
+        now: Timestamp,
+        tidied: &mut Tidied,
+    ) -> Result<(), StoreError> {
+        let mut leaves = Vec::new();
+        let mut index = Batch::new();
+        for (key, id) in chunk {
+            index = index.delete(key.clone());
+            match self.find(id).await {
+                Ok(Some(seen)) if seen.value.expires.is_some_and(|end| end <= now) => {
+                    tidied.expired += 1;
+                    if self.has_children(id).await? {
+                        self.revoke_tree(id).await?;
+                    } else {
+                        leaves.push(id.clone());
+                    }
+                }
+                Ok(_) => tidied.dangling += 1,
+                Err(error) => tracing::error!(%error, "a token's record cannot be read; it stays where it is"),
+            }
+        }
+        self.remove(&leaves, index).await?;
+        // A child that was being created meanwhile.
+        for id in leaves {
+            if self.has_children(&id).await? {
+                self.revoke_tree(&id).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn due(&self, now: i64) -> Result<Vec<(Vec<u8>, TokenId)>, StoreError> {

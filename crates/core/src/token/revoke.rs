@@ -43,7 +43,7 @@ impl Tokens {
             for child in self.children_of(&id).await? {
                 self.orphan(&id, &child).await?;
             }
-            self.remove(std::slice::from_ref(&id)).await?;
+            self.remove(std::slice::from_ref(&id), Batch::new()).await?;
             if self.children_of(&id).await?.is_empty() {
                 return Ok(());
             }
@@ -62,8 +62,9 @@ impl Tokens {
 
     /// Removes the token and all below it, the youngest first: a crash in between leaves no child without a parent.
     pub(crate) async fn revoke_tree(&self, root: &TokenId) -> Result<(), StoreError> {
-        loop {
-            let mut order = vec![root.clone()];
+        let mut roots = vec![root.clone()];
+        while !roots.is_empty() {
+            let mut order = roots;
             let mut next = 0;
             while next < order.len() {
                 let children = self.children_of(&order[next]).await?;
@@ -72,14 +73,16 @@ impl Tokens {
             }
             order.reverse();
             for chunk in order.chunks(CHUNK) {
-                self.remove(chunk).await?;
+                self.remove(chunk, Batch::new()).await?;
             }
-            // A child that was being created while its parent was read is found now; none can follow, since a
-            // child is only written while its parent exists.
-            if self.children_of(root).await?.is_empty() {
-                return Ok(());
+            // A child that was being created while its parent's children were read is found now; none can follow,
+            // since a child is only written while its parent exists.
+            roots = Vec::new();
+            for gone in &order {
+                roots.extend(self.children_of(gone).await?);
             }
         }
+        Ok(())
     }
 
     async fn children_of(&self, id: &TokenId) -> Result<Vec<TokenId>, StoreError> {
@@ -97,8 +100,13 @@ impl Tokens {
         self.store.apply(batch).await
     }
 
-    async fn remove(&self, ids: &[TokenId]) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+    pub(super) async fn has_children(&self, id: &TokenId) -> Result<bool, StoreError> {
+        let first = self.store.barrier.keys(&keys::token_children(&id.0), None, 1).await?;
+        Ok(!first.is_empty())
+    }
+
+    /// Removes tokens, and does what `batch` says besides, in one commit.
+    pub(super) async fn remove(&self, ids: &[TokenId], mut batch: Batch) -> Result<(), StoreError> {
         for id in ids {
             let Some(seen) = self.find(id).await? else { continue };
             let entry = seen.value;

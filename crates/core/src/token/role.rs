@@ -112,13 +112,18 @@ impl Role {
             .any(|list| !list.is_empty())
     }
 
-    /// The policies of a token that is asked for, if the role lets it have them.
-    pub(super) fn policies_for(&self, ask: &CreateToken) -> Result<Vec<String>, TokenError> {
+    /// The policies of a token that is asked for, if the role lets it have them. A role that only forbids passes on
+    /// those of the parent if none are asked for.
+    pub(super) fn policies_for(&self, ask: &CreateToken, parent: &[String]) -> Result<Vec<String>, TokenError> {
         let no_default = ask.no_default_policy || self.no_default_policy;
-        let asked = if ask.policies.is_empty() { &self.allowed_policies } else { &ask.policies };
+        let open = self.allowed_policies.is_empty() && self.allowed_policies_glob.is_empty();
+        let asked: &[String] = match (ask.policies.is_empty(), open) {
+            (false, _) => &ask.policies,
+            (true, false) => &self.allowed_policies,
+            (true, true) => parent,
+        };
         let refused_default = self.disallows("default");
         let policies = sanitize_policies(asked, !no_default && !refused_default);
-        let open = self.allowed_policies.is_empty() && self.allowed_policies_glob.is_empty();
         for policy in &policies {
             validate_name(policy, NameUse::Assign).map_err(|error| TokenError::invalid(error.to_string()))?;
             if self.disallows(policy) {
@@ -157,6 +162,7 @@ fn check_batch(role: &Role) -> Result<(), TokenError> {
         (role.period != 0, "periodic tokens"),
         (role.renewable, "renewable tokens"),
         (role.explicit_max_ttl != 0, "tokens with an explicit max TTL"),
+        (role.num_uses != 0, "tokens with a limited number of uses"),
     ];
     match refused.iter().find(|(set, _)| *set) {
         None => Ok(()),
@@ -252,8 +258,10 @@ mod tests {
     fn a_role_that_only_forbids_still_gives_no_root() {
         let role = Role { disallowed_policies: vec!["admin".into()], ..Role::new("r") };
         let ask = |policy: &str| CreateToken { policies: vec![policy.into()], ..CreateToken::default() };
-        assert!(role.policies_for(&ask("root")).is_err());
-        assert!(role.policies_for(&ask("admin")).is_err());
-        assert_eq!(role.policies_for(&ask("dev")).expect("allowed"), ["default", "dev"]);
+        assert!(role.policies_for(&ask("root"), &[]).is_err());
+        assert!(role.policies_for(&ask("admin"), &[]).is_err());
+        assert_eq!(role.policies_for(&ask("dev"), &[]).expect("allowed"), ["default", "dev"]);
+        let inherited = role.policies_for(&CreateToken::default(), &["ops".to_owned()]).expect("allowed");
+        assert_eq!(inherited, ["default", "ops"]);
     }
 }

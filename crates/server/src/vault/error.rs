@@ -120,6 +120,8 @@ impl From<KvError> for Failure {
         match error {
             KvError::NotFound => Self::nothing(),
             KvError::UnsupportedPath => Self::unsupported_path(Engine::Kv2),
+            KvError::Denied => Self::denied(),
+            KvError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             KvError::Store(error) => error.into(),
             KvError::InvalidName { .. } | KvError::CasMismatch | KvError::CasRequired | KvError::Invalid(_) => {
                 Self::bad_request(error.to_string())

@@ -11,6 +11,7 @@ mod auth;
 mod call;
 mod error;
 mod fields;
+mod json_check;
 mod kv;
 mod reply;
 mod request;

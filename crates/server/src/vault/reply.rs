@@ -148,7 +148,10 @@ fn auth_text(issued: &Issued) -> SecretBytes {
         mfa_requirement: None,
         num_uses: entry.uses,
     };
-    let mut text = SecretBytes::new(Vec::with_capacity(1024 + issued.token.len()));
+    // Escaping makes at most six bytes of one; the buffer must not grow, or a copy of the token stays behind.
+    let lengths =
+        entry.policies.iter().chain(entry.meta.keys()).chain(entry.meta.values()).map(|text| text.len() * 12 + 16);
+    let mut text = SecretBytes::new(Vec::with_capacity(1024 + issued.token.len() * 6 + lengths.sum::<usize>()));
     // Writing plain text and numbers to memory cannot fail.
     _ = serde_json::to_writer(text.expose_secret_mut(), &auth);
     text
@@ -167,8 +170,10 @@ pub(super) fn json(status: StatusCode, body: Bytes) -> Response<Body> {
 
 /// An answer without the envelope, of `sys/init`, `sys/seal-status` and their kin.
 pub(super) fn plain(status: StatusCode, body: &impl Serialize) -> Response<Body> {
-    match serde_json::to_vec(body) {
-        Ok(text) => json(status, Bytes::from_owner(SecretBytes::new(text))),
+    // Room for 255 shares in two encodings: the buffer must not grow, or a copy of them stays behind.
+    let mut text = SecretBytes::new(Vec::with_capacity(64 * 1024));
+    match serde_json::to_writer(text.expose_secret_mut(), body) {
+        Ok(()) => json(status, Bytes::from_owner(text)),
         Err(error) => Failure::internal(&error, "").into_response(),
     }
 }

@@ -12,7 +12,7 @@ use keyturn_core::{
     secret::{SecretBytes, SecretString},
 };
 
-use super::error::Failure;
+use super::{error::Failure, json_check::check_json};
 use crate::{
     limits::{Limits, read_body},
     listener::Peer,
@@ -20,6 +20,9 @@ use crate::{
 
 /// The longest path, in bytes, after decoding.
 const MAX_PATH: usize = 2048;
+
+/// Pairs in a query or a form at the most.
+const MAX_PAIRS: usize = 1000;
 
 /// A request that is well-formed.
 pub(super) struct Parsed {
@@ -40,10 +43,8 @@ impl Parsed {
         let (parts, body) = request.into_parts();
         let query = parse_query(&parts.uri)?;
         let operation = operation_of(&parts.method, &query)?;
-        let mut path = decode_path(&parts.uri)?;
-        if operation == Operation::List && !path.ends_with('/') {
-            path.push('/');
-        }
+        check_namespace(&parts.headers)?;
+        let path = canonical(decode_path(&parts.uri)?, operation);
         let writes = matches!(operation, Operation::Update | Operation::Patch);
         if writes && path.ends_with('/') {
             return Err(Failure::bad_request("cannot write to a path ending in '/'"));
@@ -93,6 +94,34 @@ fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation
     }
 }
 
+/// One spelling for one thing, so that a policy for it cannot be dodged by another: a listing's path ends with a slash,
+/// no other path of the system's does, and policy names are in lower case.
+fn canonical(mut path: String, operation: Operation) -> String {
+    if operation == Operation::List {
+        if !path.ends_with('/') {
+            path.push('/');
+        }
+        return path;
+    }
+    if path.starts_with("sys/") && matches!(operation, Operation::Read | Operation::Delete) {
+        path.truncate(path.trim_end_matches('/').len());
+    }
+    for area in ["sys/policies/acl/", "sys/policy/"] {
+        if let Some(name) = path.strip_prefix(area) {
+            return format!("{area}{}", name.trim().to_lowercase());
+        }
+    }
+    path
+}
+
+/// There is one namespace, and a request for another must not be answered from it.
+fn check_namespace(headers: &HeaderMap) -> Result<(), Failure> {
+    match headers.get("x-vault-namespace").map(|value| value.to_str().unwrap_or("?").trim_matches('/')) {
+        None | Some("" | "root") => Ok(()),
+        Some(_) => Err(Failure::bad_request("namespaces are not offered by this server: leave X-Vault-Namespace out")),
+    }
+}
+
 /// The path below `/v1/`, decoded once.
 fn decode_path(uri: &Uri) -> Result<String, Failure> {
     let elsewhere = || Failure::new(StatusCode::NOT_FOUND, "the Vault API is below /v1/");
@@ -105,6 +134,9 @@ fn decode_path(uri: &Uri) -> Result<String, Failure> {
     if path.chars().any(char::is_control) {
         return Err(Failure::bad_request("path contains unprintable characters"));
     }
+    if path.trim_end_matches('/').split('/').any(str::is_empty) || path.ends_with("//") {
+        return Err(Failure::bad_request("path cannot contain an empty segment: two slashes in a row"));
+    }
     if path.split('/').any(|segment| segment == ".." || segment == ".") {
         return Err(Failure::bad_request("path cannot contain parent references: a segment is \".\" or \"..\""));
     }
@@ -112,13 +144,14 @@ fn decode_path(uri: &Uri) -> Result<String, Failure> {
 }
 
 fn parse_query(uri: &Uri) -> Result<Vec<(String, String)>, Failure> {
-    decode_pairs(uri.query().unwrap_or_default().as_bytes())
-        .ok_or_else(|| Failure::bad_request("the query has a broken escape or is not valid UTF-8"))
+    decode_pairs(uri.query().unwrap_or_default().as_bytes()).ok_or_else(|| {
+        Failure::bad_request("the query has a broken escape, more than 1000 parts, or is not valid UTF-8")
+    })
 }
 
-/// `a=1&b=2`, decoded. `None`: not UTF-8.
+/// `a=1&b=2`, decoded, [`MAX_PAIRS`] of them at the most. `None`: more, or not UTF-8.
 fn decode_pairs(text: &[u8]) -> Option<Vec<(String, String)>> {
-    let text = std::str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(text).ok().filter(|text| text.split('&').count() <= MAX_PAIRS)?;
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
@@ -175,7 +208,9 @@ fn body_to_json(body: SecretBytes, headers: &HeaderMap, limits: &Limits) -> Resu
     }
     if media_type(headers) == "application/x-www-form-urlencoded" && !text.starts_with(b"{") && !text.starts_with(b"[")
     {
-        let pairs = decode_pairs(text).ok_or_else(|| Failure::bad_request("the form is not valid UTF-8"))?;
+        let pairs = decode_pairs(text).ok_or_else(|| {
+            Failure::bad_request("the form has a broken escape, more than 1000 parts, or is not valid UTF-8")
+        })?;
         return Ok(pairs_to_json(&pairs));
     }
     if text == b"null" {
@@ -183,44 +218,6 @@ fn body_to_json(body: SecretBytes, headers: &HeaderMap, limits: &Limits) -> Resu
     }
     check_json(text, limits.json_depth)?;
     Ok(body)
-}
-
-/// Whether `text` is one JSON object, no deeper than `depth`. The message names the place, never what stands there.
-fn check_json(text: &[u8], depth: usize) -> Result<(), Failure> {
-    if deepest(text) > depth {
-        return Err(Failure::bad_request(format!("error parsing JSON: nested deeper than {depth} levels")));
-    }
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(text) {
-        let what = match error.classify() {
-            serde_json::error::Category::Eof => "the text ends too early",
-            _ => "syntax error",
-        };
-        let (line, column) = (error.line(), error.column());
-        return Err(Failure::bad_request(format!("error parsing JSON: {what} at line {line}, column {column}")));
-    }
-    if !text.starts_with(b"{") {
-        return Err(Failure::bad_request("error parsing JSON: the body must be a JSON object"));
-    }
-    std::str::from_utf8(text).map(|_| ()).map_err(|_| Failure::bad_request("error parsing JSON: not valid UTF-8"))
-}
-
-/// How deep brackets are nested, outside of strings.
-fn deepest(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in text {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 fn query_to_json(query: &[(String, String)]) -> SecretBytes {
@@ -273,28 +270,34 @@ mod tests {
         let path = |uri: &str| decode_path(&uri.parse().expect("a URI")).map_err(|failure| failure.text());
         assert_eq!(path("/v1/secret/data/a%20b"), Ok("secret/data/a b".into()));
         assert_eq!(path("/v1/secret/data/a%2520b"), Ok("secret/data/a%20b".into()));
-        for uri in ["/v1/secret/%00", "/v1/a/%2e%2e/b", "/v1/a/../b", "/v1/%ff", "/v1/%zz", "/v1/%+1", "/v1/a%"] {
+        for uri in [
+            "/v1/secret/%00",
+            "/v1/a/%2e%2e/b",
+            "/v1/a/../b",
+            "/v1/%ff",
+            "/v1/%zz",
+            "/v1/%+1",
+            "/v1/a%",
+            "/v1/a//b",
+            "/v1//a",
+            "/v1/a//",
+        ] {
             assert!(path(uri).is_err(), "{uri}");
         }
     }
 
     #[test]
-    fn depth_counts_brackets_outside_of_strings() {
-        assert_eq!(deepest(br#"{"a":[1,{"b":"}}]{{{"}]}"#), 3);
-        assert_eq!(deepest(br#""\"{{{{""#), 0);
+    fn one_thing_has_one_path() {
+        let path = |path: &str, operation| canonical(path.to_owned(), operation);
+        assert_eq!(path("sys/policies/acl/ADMIN ", Operation::Update), "sys/policies/acl/admin");
+        assert_eq!(path("sys/mounts/kv/", Operation::Delete), "sys/mounts/kv");
+        assert_eq!(path("kv/Name", Operation::Read), "kv/Name");
+        assert_eq!(path("kv/folder", Operation::List), "kv/folder/");
     }
 
     #[test]
     fn forms_and_queries_become_objects() {
         let pairs = decode_pairs(b"a=1&b=x%20y&b=z+w&c").expect("UTF-8");
         assert_eq!(pairs_to_json(&pairs).expose_secret(), br#"{"a":"1","b":["x y","z w"],"c":""}"#);
-    }
-
-    #[test]
-    fn broken_json_is_told_by_its_place_alone() {
-        let text = check_json(br#"{"password": "hunter2", oops}"#, 64).expect_err("broken").text();
-        assert!(text.contains("line 1, column 2") && !text.contains("hunter2") && !text.contains("oops"), "{text}");
-        assert!(check_json(b"[1]", 64).is_err());
-        assert!(check_json(b"{\"a\":\"\xff\"}", 64).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! `sys/init`, `sys/seal-status`, `sys/unseal`, `sys/health`, `sys/leader`: what answers without an open store, and
 //! therefore without a token and without the audit log. No envelope.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{Method, Response, StatusCode};
@@ -20,6 +22,7 @@ const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
 
 /// A share is a byte longer than the key that it is of; what is much shorter is none.
 const SHORTEST_SHARE: usize = 16;
+const LONGEST_SHARE: usize = 33;
 
 /// Answers a request that concerns the server's state; `None`: it concerns the store.
 pub(super) async fn answer(node: &Node, parsed: &Parsed) -> Option<Result<Response<Body>, Failure>> {
@@ -102,7 +105,12 @@ async fn initialize(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Fail
 }
 
 fn to_hex(share: &SecretBytes) -> String {
-    share.expose_secret().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(share.len() * 2);
+    for byte in share.expose_secret() {
+        // Writing to memory cannot fail.
+        _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn seal_status(status: &Status) -> Response<Body> {
@@ -141,6 +149,9 @@ async fn unseal(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure>
     if share.len() < SHORTEST_SHARE {
         return Err(Failure::bad_request(format!("key is shorter than minimum {SHORTEST_SHARE} bytes")));
     }
+    if share.len() > LONGEST_SHARE {
+        return Err(Failure::bad_request(format!("key is longer than maximum {LONGEST_SHARE} bytes")));
+    }
     Ok(seal_status(&node.unseal(share).await?))
 }
 
@@ -168,7 +179,8 @@ fn health(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure> {
         Some(code) => u16::try_from(code)
             .ok()
             .and_then(|code| StatusCode::from_u16(code).ok())
-            .ok_or_else(|| Failure::bad_request(format!("{parameter} must be an HTTP status code")))?,
+            .filter(|code| (200..600).contains(&code.as_u16()))
+            .ok_or_else(|| Failure::bad_request(format!("{parameter} must be an HTTP status code from 200 to 599")))?,
     };
     if parsed.method == Method::HEAD {
         return Ok(reply::json(code, bytes::Bytes::new()));

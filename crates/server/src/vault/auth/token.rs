@@ -1,7 +1,7 @@
 //! `auth/token`.
 
 use keyturn_core::{
-    secret::SecretString,
+    secret::{SecretBytes, SecretString},
     token::{CreateToken, Entry, Which},
 };
 use serde_json::{Value, json};
@@ -60,20 +60,20 @@ pub(in super::super) async fn lookup_self(call: Call<'_>) -> Outcome {
     // The door has just found this token good; a counted one may have had its last use.
     let caller = call.permit.caller().cloned().ok_or_else(Failure::denied)?;
     call.permit.spend();
-    Reply::data(&told(caller.entry(), id.expose_secret(), now))
+    tell(caller.entry(), id.expose_secret(), now)
 }
 
 async fn look_up(call: Call<'_>, token: SecretString) -> Outcome {
     let now = call.core.now();
     let entry = call.core.tokens().lookup(call.permit, Which::Token(&token)).await?;
-    Reply::data(&told(&entry, token.expose_secret(), now))
+    tell(&entry, token.expose_secret(), now)
 }
 
 pub(in super::super) async fn lookup_accessor(call: Call<'_>) -> Outcome {
     let accessor = call.fields()?.required_text("accessor")?;
     let now = call.core.now();
     let entry = call.core.tokens().lookup(call.permit, Which::Accessor(&accessor)).await?;
-    Reply::data(&told(&entry, "", now))
+    tell(&entry, "", now)
 }
 
 pub(in super::super) async fn renew(call: Call<'_>) -> Outcome {
@@ -146,8 +146,21 @@ fn token_of(fields: &Fields<'_>) -> Result<SecretString, Failure> {
     token.ok_or_else(|| Failure::bad_request("missing token ID"))
 }
 
-/// What is told of a token. Its parent is not: whoever could look that up would gain by it.
-fn told(entry: &Entry, id: &str, now: keyturn_core::clock::Timestamp) -> Value {
+/// What is told of a token, with the token itself, which goes straight into memory that is wiped.
+fn tell(entry: &Entry, id: &str, now: keyturn_core::clock::Timestamp) -> Outcome {
+    let rest = serde_json::to_vec(&told(entry, now)).map_err(|error| Failure::internal(&error, ""))?;
+    let mut text = SecretBytes::new(Vec::with_capacity(rest.len() + id.len() * 6 + 16));
+    let out = text.expose_secret_mut();
+    out.extend_from_slice(b"{\"id\":");
+    // Writing text to memory cannot fail.
+    _ = serde_json::to_writer(&mut *out, id);
+    out.push(b',');
+    out.extend_from_slice(rest.get(1..).unwrap_or_default());
+    Ok(Reply::raw(text))
+}
+
+/// What is told of a token besides itself. Its parent is not: whoever could look that up would gain by it.
+fn told(entry: &Entry, now: keyturn_core::clock::Timestamp) -> Value {
     let mut told = json!({
         "accessor": entry.accessor,
         "creation_time": entry.created.as_second(),
@@ -156,7 +169,6 @@ fn told(entry: &Entry, id: &str, now: keyturn_core::clock::Timestamp) -> Value {
         "entity_id": "",
         "expire_time": entry.expires,
         "explicit_max_ttl": entry.explicit_max_ttl,
-        "id": id,
         "issue_time": entry.created,
         "meta": if entry.meta.is_empty() { Value::Null } else { json!(entry.meta) },
         "num_uses": entry.uses.max(0),

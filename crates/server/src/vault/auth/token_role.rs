@@ -77,7 +77,9 @@ fn apply(role: &mut Role, fields: &Fields<'_>) -> Result<(), Failure> {
     }
     if let Some(name) = fields.text("token_type")? {
         role.token_type = RoleTokenType::from_name(&name)
-            .ok_or_else(|| Failure::bad_request(format!("invalid 'token_type' value {name:?}")))?;
+            .ok_or_else(|| Failure::bad_request(
+                "invalid 'token_type' value: allowed are \"default-service\", \"default-batch\", \"service\" and \"batch\"",
+            ))?;
     }
     if let Some(suffix) = fields.text("path_suffix")? {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

@@ -21,6 +21,8 @@ pub(in super::super) async fn destroy(call: Call<'_>) -> Outcome {
 }
 
 fn numbers_of(call: &Call<'_>) -> Result<Vec<u64>, Failure> {
-    let numbers = call.fields()?.naturals("versions")?.unwrap_or_default();
+    let mut numbers = call.fields()?.naturals("versions")?.unwrap_or_default();
+    numbers.sort_unstable();
+    numbers.dedup();
     if numbers.is_empty() { Err(Failure::bad_request("no version number provided")) } else { Ok(numbers) }
 }

@@ -7,13 +7,8 @@ use super::super::{Outcome, call::Call, error::Failure, fields::Fields, reply::R
 
 pub(in super::super) async fn of_self(call: Call<'_>) -> Outcome {
     let fields = call.fields()?;
-    match fields.secret("token")?.filter(|token| !token.is_empty()) {
-        Some(token) => of(call, Which::Token(&token), &fields).await,
-        None => {
-            let own = call.parsed.token.clone().unwrap_or_default();
-            of(call, Which::Token(&own), &fields).await
-        }
-    }
+    let own = call.parsed.token.clone().unwrap_or_default();
+    of(call, Which::Token(&own), &fields).await
 }
 
 pub(in super::super) async fn of_token(call: Call<'_>) -> Outcome {

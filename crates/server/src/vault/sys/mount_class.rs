@@ -35,9 +35,7 @@ impl Class {
             Some(version) if kind == "kv" => {
                 Failure::bad_request(format!("unknown kv version {version:?}: allowed are \"1\" and \"2\""))
             }
-            _ => {
-                Failure::bad_request(format!("plugin not found in the catalog: {kind:?}; this server offers {offered}"))
-            }
+            _ => Failure::bad_request(format!("plugin not found in the catalog: this server offers {offered}")),
         })
     }
 
@@ -65,7 +63,8 @@ pub(super) async fn read(call: Call<'_>, class: Class) -> Outcome {
     let all = call.core.mounts().list(call.permit);
     let (path, tune) = split_tune(&path);
     let wanted = format!("{}/", class.full_path(path));
-    let found = all.iter().find(|mount| mount.path == wanted && class.holds(mount));
+    // Clients ask for the settings of auth methods at `sys/mounts/auth/<path>/tune` too.
+    let found = all.iter().find(|mount| mount.path == wanted && (tune || class.holds(mount)));
     let mount = found.ok_or_else(|| class.missing(path))?;
     Ok(Reply::data(&if tune { mount_entry::told_tune(mount) } else { mount_entry::told(mount) })?.at_top())
 }
