@@ -107,14 +107,15 @@ impl Core {
         self.mounts.enable_unguarded(secret).await
     }
 
-    /// One round of upkeep: removes tokens that have ended, writes access dates down.
+    /// One round of upkeep: removes tokens and secret ids that have ended, writes access dates down.
     ///
     /// # Errors
     /// When the store fails; the next round goes on where this one stopped.
     pub async fn tend(&self) -> Result<(), StoreError> {
         let expired = self.tokens.expire_due().await;
+        let tidied = self.logins.tend(&self.mounts.all()).await;
         self.kv.flush_accesses().await?;
-        expired.map(|_| ())
+        expired.map(|_| ()).and(tidied)
     }
 
     /// Moves a mount. Tokens that an auth method issued under its old path are revoked, as with Vault.

@@ -15,7 +15,12 @@
 //! kv/<uuid>/meta/<name>                    a secret (kv::Secret)
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
 //! kv/<uuid>/flat/<name>                    an unversioned secret
-//! auth/<uuid>/…                            an auth method's own records
+//! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
+//! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
+//! auth/<uuid>/secret-id/<series>/<hash>    a secret id (login::approle::SecretId) of the role with this series
+//! auth/<uuid>/accessor/<series>/<hash>     the accessor's secret id, by its hash
+//! auth/<uuid>/expiry/<seconds>/<series>/<hash>   secret ids by the time they end; seconds as 16 hex digits
+//! auth/<uuid>/user/<name>                  a user of userpass (login::userpass)
 //! ```
 //!
 //! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
@@ -100,6 +105,64 @@ pub(crate) fn kv_flats(mount: &str) -> Key {
 
 pub(crate) fn kv_flat(mount: &str, name: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/flat/", name.as_bytes()])
+}
+
+fn of_auth(mount: &str, area: &str, rest: &str) -> Key {
+    format!("auth/{mount}/{area}/{rest}").into_bytes()
+}
+
+/// The prefix of all roles of an `AppRole` mount.
+pub(crate) fn approle_roles(mount: &str) -> Key {
+    of_auth(mount, "role", "")
+}
+
+pub(crate) fn approle_role(mount: &str, name: &str) -> Key {
+    of_auth(mount, "role", name)
+}
+
+pub(crate) fn approle_role_id(mount: &str, hash: &str) -> Key {
+    of_auth(mount, "role-id", hash)
+}
+
+/// The prefix below which each series of secret ids is a folder.
+pub(crate) fn approle_series(mount: &str) -> Key {
+    of_auth(mount, "secret-id", "")
+}
+
+/// The prefix of all secret ids of a series.
+pub(crate) fn approle_secret_ids(mount: &str, series: &str) -> Key {
+    of_auth(mount, "secret-id", &format!("{series}/"))
+}
+
+pub(crate) fn approle_secret_id(mount: &str, series: &str, hash: &str) -> Key {
+    of_auth(mount, "secret-id", &format!("{series}/{hash}"))
+}
+
+/// The prefix of all accessors of a series.
+pub(crate) fn approle_accessors(mount: &str, series: &str) -> Key {
+    of_auth(mount, "accessor", &format!("{series}/"))
+}
+
+pub(crate) fn approle_accessor(mount: &str, series: &str, hash: &str) -> Key {
+    of_auth(mount, "accessor", &format!("{series}/{hash}"))
+}
+
+/// The prefix of the index of secret ids by their end.
+pub(crate) fn approle_expiries(mount: &str) -> Key {
+    of_auth(mount, "expiry", "")
+}
+
+pub(crate) fn approle_expiry(mount: &str, at: Timestamp, series: &str, hash: &str) -> Key {
+    of_auth(mount, "expiry", &format!("{:016x}/{series}/{hash}", at.as_second().max(0)))
+}
+
+/// The prefix of all users of a userpass mount.
+pub(crate) fn userpass_users(mount: &str) -> Key {
+    of_auth(mount, "user", "")
+}
+
+pub(crate) fn userpass_user(mount: &str, name: &str) -> Key {
+    of_auth(mount, "user", name)
 }
 
 /// The prefixes under which a mount keeps everything it has.

@@ -5,7 +5,7 @@ use crate::{
     barrier::Batch,
     clock,
     door::Permit,
-    keys,
+    keys, login,
     mount::{DEFAULT_LEASE_TTL, MAX_LEASE_TTL},
     secret::SecretString,
     storage::Commit,
@@ -13,10 +13,11 @@ use crate::{
 };
 
 impl Tokens {
-    /// Renews a token by `increment` seconds (0: as at first). The answer carries no token for an accessor.
+    /// Renews a token by `increment` seconds (0: as at first). The answer carries no token for an accessor. A login's
+    /// token is renewed on the terms of its role or user as they are now.
     ///
     /// # Errors
-    /// When the token is unknown, not renewable, or past its maximum.
+    /// When the token is unknown, not renewable, or past its maximum, or when its role or user is gone.
     pub async fn renew(&self, permit: Permit, which: Which<'_>, increment: u64) -> Result<Issued, TokenError> {
         permit.spend();
         let token = match which {
@@ -55,10 +56,16 @@ impl Tokens {
             entry.explicit_max_ttl = role.explicit_max_ttl;
         }
         let mount = self.mounts.route(&entry.path).map(|routed| routed.mount);
+        let mut usual = entry.ttl;
+        if let Some(mount) = &mount
+            && let Some(terms) = login::terms(&self.store, mount, entry).await?
+        {
+            (usual, entry.max_ttl, entry.period) = (terms.ttl, terms.max_ttl, terms.period);
+        }
         let default = mount.as_ref().map_or(DEFAULT_LEASE_TTL, |mount| mount.default_lease_ttl());
         let mount_max = mount.as_ref().map_or(MAX_LEASE_TTL, |mount| mount.max_lease_ttl());
         let bounds = Bounds {
-            default: if entry.ttl == 0 { default } else { entry.ttl },
+            default: if usual == 0 { default } else { usual },
             max: super::ttl::tighter(entry.max_ttl, mount_max),
             period: entry.period,
             explicit_max: entry.explicit_max_ttl,
