@@ -11,6 +11,11 @@ use keyturn_core::{
     barrier::BarrierError,
     door::Refusal,
     kv::KvError,
+    login::{
+        IssueError,
+        approle::AppRoleError,
+        userpass::{PasswordError, UserPassError},
+    },
     mount::{Engine, MountError},
     node::NodeError,
     policies::PolicyError,
@@ -136,6 +141,44 @@ impl From<TokenError> for Failure {
             TokenError::BadToken => Self::new(StatusCode::FORBIDDEN, "bad token"),
             TokenError::Store(error) => error.into(),
             TokenError::Invalid(_) | TokenError::NotFound(_) => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<IssueError> for Failure {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Token(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<AppRoleError> for Failure {
+    fn from(error: AppRoleError) -> Self {
+        match error {
+            AppRoleError::UnsupportedPath => Self::unsupported_path(Engine::AppRole),
+            AppRoleError::NoRole(_) | AppRoleError::NoAccessor(_) => {
+                Self::new(StatusCode::NOT_FOUND, error.to_string())
+            }
+            AppRoleError::Locked => Self::denied(),
+            AppRoleError::Issue(error) => error.into(),
+            AppRoleError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<UserPassError> for Failure {
+    fn from(error: UserPassError) -> Self {
+        match error {
+            UserPassError::UnsupportedPath => Self::unsupported_path(Engine::UserPass),
+            UserPassError::NoUser => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            UserPassError::Denied => Self::denied(),
+            UserPassError::Password(PasswordError::Failed(_)) => Self::internal(&error, ""),
+            UserPassError::Issue(error) => error.into(),
+            UserPassError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -41,6 +41,12 @@ impl<'a> Fields<'a> {
         self.0.contains_key(name)
     }
 
+    /// These fields alone.
+    pub(super) fn only(mut self, names: &[&str]) -> Self {
+        self.0.retain(|name, _| names.contains(&name.as_ref()));
+        self
+    }
+
     /// An object below this one.
     pub(super) fn object(&self, name: &str) -> Result<Option<Fields<'a>>, Failure> {
         let Some(text) = self.raw(name) else { return Ok(None) };

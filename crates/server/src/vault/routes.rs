@@ -142,6 +142,36 @@ fn token() -> Result<Router<Route>, InsertError> {
     })
 }
 
+fn approle() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "login"                                     => { write: auth::approle::login }
+        "tidy/secret-id"                            => { write: auth::approle::tidy }
+        "role"                                      => { list: auth::approle::list }
+        "role/"                                     => { list: auth::approle::list }
+        "role/{name}"                               => { read: auth::approle::read, write: auth::approle::write, delete: auth::approle::delete }
+        "role/{name}/role-id"                       => { read: auth::approle::read_role_id, write: auth::approle::write_role_id }
+        "role/{name}/secret-id"                     => { write: auth::approle_secret_id::generate }
+        "role/{name}/secret-id/"                    => { list: auth::approle_secret_id::list }
+        "role/{name}/secret-id/lookup"              => { write: auth::approle_secret_id::lookup }
+        "role/{name}/secret-id/destroy"             => { write: auth::approle_secret_id::destroy, delete: auth::approle_secret_id::destroy }
+        "role/{name}/secret-id-accessor/lookup"     => { write: auth::approle_secret_id::lookup_accessor }
+        "role/{name}/secret-id-accessor/destroy"    => { write: auth::approle_secret_id::destroy_accessor, delete: auth::approle_secret_id::destroy_accessor }
+        "role/{name}/custom-secret-id"              => { write: auth::approle_secret_id::custom }
+        "role/{name}/{field}"                       => { read: auth::approle_field::read, write: auth::approle_field::write, delete: auth::approle_field::delete }
+    })
+}
+
+fn userpass() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "login/{name}"                  => { write: auth::userpass::login }
+        "users"                         => { list: auth::userpass::list }
+        "users/"                        => { list: auth::userpass::list }
+        "users/{name}"                  => { read: auth::userpass::read, write: auth::userpass::write, delete: auth::userpass::delete }
+        "users/{name}/password"         => { write: auth::userpass::write_password }
+        "users/{name}/policies"         => { write: auth::userpass::write_policies }
+    })
+}
+
 /// The tables of all engines.
 pub(super) struct Routes(HashMap<Engine, Router<Route>>);
 
@@ -152,6 +182,8 @@ impl Routes {
             (Engine::Kv1, kv1()?),
             (Engine::Kv2, kv2()?),
             (Engine::Token, token()?),
+            (Engine::AppRole, approle()?),
+            (Engine::UserPass, userpass()?),
         ])))
     }
 

@@ -2,8 +2,13 @@
 
 use ipnet::IpNet;
 
+pub(super) mod approle;
+pub(super) mod approle_field;
+pub(super) mod approle_secret_id;
 pub(super) mod token;
 pub(super) mod token_role;
+mod token_settings;
+pub(super) mod userpass;
 
 /// Networks as Vault tells them: one of a single address by the address alone.
 fn told_cidrs(cidrs: &[IpNet]) -> Vec<String> {
