@@ -109,7 +109,7 @@ impl AuditDevices {
         }
         let device = self.factory.open(&info.kind, &info.options).await?;
         // A device that cannot record would keep every later request from being answered, also the one to disable it.
-        device.write(self.probe().as_bytes())?;
+        device.write(self.probe()?.as_bytes())?;
         let suffix: [u8; 4] = self.store.random.bytes().map_err(StoreError::from)?;
         info.accessor = format!("audit_{}_{}", info.kind, hex::encode(suffix));
         self.store.write(keys::audit_device(info.path.trim_end_matches('/')), &StoredDevice::from(&info)).await?;
@@ -149,12 +149,11 @@ impl AuditDevices {
         self.broker.hash_for(path, input).ok_or_else(|| AuditDeviceError::Unknown(path.to_owned()))
     }
 
-    /// The first line of a new device.
-    fn probe(&self) -> String {
-        let time = self.store.now();
-        format!(
-            "{{\"time\":\"{time}\",\"type\":\"request\",\"request\":{{\"operation\":\"update\",\"path\":\"sys/audit/test\"}}}}\n"
-        )
+    /// The first line of a new device, as Vault writes it.
+    fn probe(&self) -> Result<String, StoreError> {
+        let (time, id) = (self.store.now(), self.store.random.uuid()?);
+        let request = format!("{{\"id\":\"{id}\",\"operation\":\"update\",\"path\":\"sys/audit/test\"}}");
+        Ok(format!("{{\"time\":\"{time}\",\"type\":\"request\",\"request\":{request}}}\n"))
     }
 
     fn add(&self, info: DeviceInfo, device: Arc<dyn Device>) {

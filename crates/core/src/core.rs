@@ -8,9 +8,10 @@ use crate::{
     barrier::{Barrier, BarrierError, KeyStatus},
     clock::{Clock, Timestamp},
     door::Permit,
+    keys,
     kv::Kv,
     login::Logins,
-    mount::{Enable, Engine, Mount, MountConfig, MountError, Mounts},
+    mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
     policies::Policies,
     policy::Acl,
     secret::SecretString,
@@ -54,7 +55,6 @@ impl Core {
         let store = Arc::new(Store::new(barrier, clock));
         let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
         mounts.enable_builtins().await?;
-        mounts.sweep().await?;
         let policies = Arc::new(Policies::load(Arc::clone(&store)).await?);
         if !policies.exists(crate::policy::builtin::DEFAULT) {
             policies.create_default().await?;
@@ -62,7 +62,9 @@ impl Core {
         let tokens = Arc::new(Tokens::new(Arc::clone(&store), Arc::clone(&policies), Arc::clone(&mounts)));
         let audit_devices = AuditDevices::load(Arc::clone(&store), factory, configured).await?;
         let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens));
-        Ok(Self { kv: Kv::new(Arc::clone(&store)), store, mounts, policies, tokens, logins, audit_devices })
+        let core = Self { kv: Kv::new(Arc::clone(&store)), store, mounts, policies, tokens, logins, audit_devices };
+        core.sweep().await?;
+        Ok(core)
     }
 
     /// Issues a root token: at initialisation, and for a development server.
@@ -124,20 +126,32 @@ impl Core {
     /// When either path is unfit.
     pub async fn remount(&self, permit: Permit, from: &str, to: &str) -> Result<(), MountError> {
         permit.spend();
-        let was = self.mounts.remount(from, to).await?;
-        if was.engine.is_auth() {
-            self.tokens.revoke_issued_below(&was.path).await?;
-        }
-        Ok(())
+        self.mounts.remount(from, to).await?;
+        Ok(self.sweep().await?)
     }
 
-    /// Disables an auth method and revokes the tokens that it issued.
+    /// Takes a mount away, with all that it held and all tokens that it issued. Requests to it fail at once; the rest
+    /// is done when this answers, or, after a crash in between, at the next start. A mount that is not there is no
+    /// error, as with Vault.
     ///
     /// # Errors
     /// When it is part of the server, or the store fails.
-    pub async fn disable_auth(&self, permit: Permit, path: &str) -> Result<(), MountError> {
-        if let Some(was) = self.mounts.disable(permit, path).await? {
-            self.tokens.revoke_issued_below(&was.path).await?;
+    pub async fn disable_mount(&self, permit: Permit, path: &str) -> Result<(), MountError> {
+        permit.spend();
+        self.mounts.detach(path).await?;
+        Ok(self.sweep().await?)
+    }
+
+    /// Removes what disabled and moved mounts left behind.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        for (name, left) in self.store.read_all::<Leftover>(keys::SWEEPS).await? {
+            if left.auth {
+                self.tokens.revoke_issued_below(&left.path).await?;
+            }
+            for prefix in left.uuid.as_deref().map(keys::of_mount).into_iter().flatten() {
+                self.store.delete_below(&prefix).await?;
+            }
+            self.store.delete(keys::join(&[keys::SWEEPS, &name])).await?;
         }
         Ok(())
     }

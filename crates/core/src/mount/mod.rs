@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use table::Leftover;
 pub use table::{Enable, MountError, Mounts, Routed, Tunable};
 
 /// Seconds that a lease or token lives if nobody says otherwise: 32 days, as Vault's default.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::{Engine, Mount, MountConfig};
@@ -66,6 +67,24 @@ pub enum MountError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a mount that was disabled or moved leaves to be removed, noted until it is done: a crash in between leaves no
+/// token of a method that is gone, and no record that nobody can reach.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Leftover {
+    /// Where it was mounted: tokens issued below are to be revoked.
+    pub(crate) path: String,
+    /// Whose records are to be removed; `None`: they have moved along.
+    pub(crate) uuid: Option<String>,
+    /// Whether it issued tokens.
+    pub(crate) auth: bool,
+}
+
+impl Leftover {
+    fn of(mount: &Mount, gone: bool) -> Self {
+        Self { path: mount.path.clone(), uuid: gone.then(|| mount.uuid.clone()), auth: mount.engine.is_auth() }
+    }
 }
 
 /// What a new mount is made from.
@@ -217,44 +236,22 @@ impl Mounts {
         Ok(self.reload().await?)
     }
 
-    /// Takes a mount away and removes all it held. Requests fail at once; the records are gone when this answers,
-    /// or, after a crash in between, at the next start.
-    ///
-    /// # Errors
-    /// When the mount is part of the server. A mount that is not there is no error, as with Vault.
-    pub async fn disable(&self, permit: Permit, path: &str) -> Result<Option<Arc<Mount>>, MountError> {
-        permit.spend();
-        let removed = self.detach(path).await?;
-        self.sweep().await?;
-        Ok(removed)
-    }
-
-    async fn detach(&self, path: &str) -> Result<Option<Arc<Mount>>, MountError> {
+    /// Takes a mount out of the table. What it leaves behind is noted in the same commit: see [`Leftover`].
+    pub(crate) async fn detach(&self, path: &str) -> Result<(), MountError> {
         let _changing = self.changing.lock().await;
-        let Some(mount) = self.at(path) else { return Ok(None) };
+        let Some(mount) = self.at(path) else { return Ok(()) };
         if mount.engine.is_builtin() {
             return Err(MountError::Builtin { verb: "disable", path: mount.path.clone() });
         }
-        let batch =
-            Batch::new().delete(keys::mount(&mount.path)).put(keys::sweep(&mount.uuid), Store::encode(&mount.uuid)?);
+        let batch = Batch::new()
+            .delete(keys::mount(&mount.path))
+            .put(keys::sweep(&mount.uuid), Store::encode(&Leftover::of(&mount, true))?);
         self.store.apply(batch).await?;
-        self.reload().await?;
-        Ok(Some(mount))
+        Ok(self.reload().await?)
     }
 
-    /// Removes what disabled mounts left behind.
-    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
-        for uuid in self.store.names(keys::SWEEPS).await? {
-            for prefix in keys::of_mount(&uuid) {
-                self.store.delete_below(&prefix).await?;
-            }
-            self.store.delete(keys::sweep(&uuid)).await?;
-        }
-        Ok(())
-    }
-
-    /// Moves a mount with all that it holds, and says what it was. Effective when this answers.
-    pub(crate) async fn remount(&self, from: &str, to: &str) -> Result<Arc<Mount>, MountError> {
+    /// Moves a mount with all that it holds. Effective when this answers.
+    pub(crate) async fn remount(&self, from: &str, to: &str) -> Result<(), MountError> {
         let to = check_path(to)?;
         let _changing = self.changing.lock().await;
         let mount = self.at(from).ok_or_else(|| MountError::NotMounted(from.to_owned()))?;
@@ -266,10 +263,12 @@ impl Mounts {
         }
         self.check_free(&to, Some(&mount.path))?;
         let moved = Mount { path: to, ..(*mount).clone() };
-        let batch = Batch::new().delete(keys::mount(&mount.path)).put(keys::mount(&moved.path), Store::encode(&moved)?);
+        let batch = Batch::new()
+            .delete(keys::mount(&mount.path))
+            .put(keys::mount(&moved.path), Store::encode(&moved)?)
+            .put(keys::sweep(&format!("{}-moved", mount.uuid)), Store::encode(&Leftover::of(&mount, false))?);
         self.store.apply(batch).await?;
-        self.reload().await?;
-        Ok(mount)
+        Ok(self.reload().await?)
     }
 
     /// Replaces a mount's settings by what `change` makes of them.

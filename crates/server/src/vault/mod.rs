@@ -20,6 +20,7 @@ mod state;
 mod sys;
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
@@ -29,6 +30,7 @@ use hyper::{Request, Response, StatusCode};
 use keyturn_core::{
     core::Core,
     door::{Answer, Ask},
+    mount::Engine,
     node::{Node, NotReady},
 };
 
@@ -92,10 +94,11 @@ impl Vault {
 
     /// Admits a request, has it handled, and lets the answer out once it is recorded.
     async fn exchange(&self, core: &Arc<Core>, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+        let path = fold_names(core, &parsed.path);
         let ask = Ask {
             request_id: &parsed.request_id,
             operation: parsed.operation,
-            path: &parsed.path,
+            path: &path,
             token: parsed.token.as_ref(),
             remote: parsed.remote,
             data: &parsed.data,
@@ -132,6 +135,20 @@ impl Vault {
             Ok(()) => Ok(answer),
             Err(failure) => Err(Failure::internal(&failure, &parsed.request_id)),
         }
+    }
+}
+
+/// The path with the names that `AppRole` and userpass fold to lower case folded: the policy is asked about what will be
+/// acted on, not about another spelling of it.
+fn fold_names<'p>(core: &Core, path: &'p str) -> Cow<'p, str> {
+    if !path.starts_with("auth/") || !path.contains(char::is_uppercase) {
+        return Cow::Borrowed(path);
+    }
+    match core.mounts().route(path) {
+        Some(routed) if matches!(routed.mount.engine, Engine::AppRole | Engine::UserPass) => {
+            Cow::Owned(format!("{}{}", routed.mount.path, routed.rest(path).to_lowercase()))
+        }
+        _ => Cow::Borrowed(path),
     }
 }
 

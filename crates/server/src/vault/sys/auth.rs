@@ -20,6 +20,6 @@ pub(in super::super) async fn write(call: Call<'_>) -> Outcome {
 /// Disables a method. The tokens that it issued end with it.
 pub(in super::super) async fn disable(call: Call<'_>) -> Outcome {
     let path = Class::Auth.full_path(call.part("path"));
-    call.core.disable_auth(call.permit, &path).await?;
+    call.core.disable_mount(call.permit, &path).await?;
     Ok(Reply::empty())
 }

@@ -22,6 +22,6 @@ pub(in super::super) async fn disable(call: Call<'_>) -> Outcome {
     if call.core.mounts().at(&path).is_some_and(|mount| mount.engine.is_auth()) {
         return Err(Failure::bad_request("auth methods are disabled at sys/auth"));
     }
-    call.core.mounts().disable(call.permit, &path).await?;
+    call.core.disable_mount(call.permit, &path).await?;
     Ok(Reply::empty())
 }
