@@ -204,3 +204,86 @@ async fn the_day_of_the_last_read_is_written_down_in_the_background() {
     let secret = core.kv().metadata(permit).await.expect("read").expect("there");
     assert_eq!(secret.last_accessed_day, 20_454, "2026-01-01");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn revoking_a_tree_leaves_no_grandchild_that_is_made_meanwhile() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let rootlike = || CreateToken { policies: vec!["root".into()], ..lasting(3600) };
+    let top = create(&core, &test.root_token, rootlike()).await.expect("top");
+    let middle = create(&core, &top.token, rootlike()).await.expect("middle");
+    let makers: Vec<_> = (0..4)
+        .map(|_| {
+            let (core, middle) = (Arc::clone(&core), middle.token.clone());
+            tokio::spawn(async move {
+                let mut made = Vec::new();
+                while let Ok(permit) = admit(&core, &middle, Operation::Update, "auth/token/create").await {
+                    match core.tokens().create(permit, lasting(3600), None, false).await {
+                        Ok(issued) => made.push(issued.token),
+                        Err(_) => break,
+                    }
+                }
+                made
+            })
+        })
+        .collect();
+    while admit(&core, &middle.token, Operation::Read, "auth/token/lookup-self").await.is_err() {}
+    let permit = admit(&core, &test.root_token, Operation::Update, "auth/token/revoke").await.expect("may revoke");
+    core.tokens().revoke(permit, Which::Token(&top.token)).await.expect("revoked");
+    for maker in makers {
+        for token in maker.await.expect("no panic") {
+            assert!(!is_good(&core, &token).await, "a token outlived its grandparent");
+        }
+    }
+}
+
+/// A token with one policy.
+async fn limited(test: &TestNode, core: &Core, policy: &str) -> SecretString {
+    let permit = admit(core, &test.root_token, Operation::Update, "sys/policies/acl/p").await.expect("may write");
+    core.policies().write(permit, "p", policy).await.expect("a policy");
+    let ask = CreateToken { policies: vec!["p".into()], ..lasting(3600) };
+    create(core, &test.root_token, ask).await.expect("a token").token
+}
+
+#[tokio::test]
+async fn parameters_that_cannot_be_read_are_not_taken_for_none() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let policy = r#"path "secret/data/x" { capabilities = ["create"] denied_parameters = { "bad" = [] } }"#;
+    let token = limited(&test, &core, policy).await;
+    for (text, allowed) in [(r#"{"ok":1}"#, true), (r#"{"bad":1}"#, false), (r#"{"bad":1,"z":1e999}"#, false)] {
+        let data = SecretBytes::new(text.as_bytes().to_vec());
+        let (operation, path) = (Operation::Update, "secret/data/x");
+        let ask =
+            Ask { request_id: "t", operation, path, token: Some(&token), remote: None, data: &data, wrap_ttl: None };
+        let (exchange, admitted) = core.admit(ask).await;
+        exchange.conclude(Answer::default()).await.expect("recorded");
+        assert_eq!(admitted.is_ok(), allowed, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_only_create_overwrites_nothing() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let token = limited(&test, &core, r#"path "secret/data/new" { capabilities = ["create"] }"#).await;
+    let first = admit(&core, &token, Operation::Update, "secret/data/new").await.expect("nothing there yet");
+    let second = admit(&core, &token, Operation::Update, "secret/data/new").await.expect("nothing there yet");
+    let new = || NewVersion { payload: Payload::Fields(SecretBytes::new(b"{}".to_vec())), cas: None };
+    core.kv().write(first, new()).await.expect("created");
+    assert!(matches!(core.kv().write(second, new()).await, Err(KvError::Denied)));
+}
+
+#[tokio::test]
+async fn many_tokens_end_in_few_commits() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let mut tokens = Vec::new();
+    for _ in 0..150 {
+        tokens.push(create(&core, &test.root_token, lasting(10)).await.expect("a token").token);
+    }
+    test.clock.advance(SignedDuration::from_secs(11));
+    core.tend().await.expect("upkeep");
+    let permit = admit(&core, &test.root_token, Operation::List, "auth/token/accessors/").await.expect("may list");
+    assert_eq!(core.tokens().accessors(permit).await.expect("listed").len(), 2, "the two root tokens");
+}
