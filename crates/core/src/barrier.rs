@@ -108,7 +108,8 @@ pub trait Barrier: Send + Sync {
     /// Opens the record at `key`, if there is one.
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Record>, BarrierError>>;
 
-    /// Opens up to `limit` records whose keys start with `prefix` and sort after `after`, in key order.
+    /// Opens up to `limit` records whose keys start with `prefix` and sort after `after`, in key order. Fewer than
+    /// `limit` means that there are no more. The answer holds all their plaintext at once.
     fn scan<'a>(
         &'a self,
         prefix: &'a [u8],
@@ -116,7 +117,8 @@ pub trait Barrier: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Key, Record)>, BarrierError>>;
 
-    /// Like `scan`, without opening: the keys alone.
+    /// The keys of what [`Barrier::scan`] would answer to the same question. No record is opened and no value gathered,
+    /// so that the answer holds at most `limit` keys however large the values are.
     fn keys<'a>(
         &'a self,
         prefix: &'a [u8],

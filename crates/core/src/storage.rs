@@ -132,13 +132,25 @@ pub trait Storage: Send + Sync {
     /// The entry at `key`, if there is one.
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Entry>, StorageError>>;
 
-    /// Up to `limit` entries whose keys start with `prefix` and sort after `after`, in key order.
+    /// Up to `limit` entries whose keys start with `prefix` and sort after `after`, in key order. Fewer than `limit`
+    /// means that there are no more. The answer holds all their values at once; who needs none asks for the keys.
     fn scan<'a>(
         &'a self,
         prefix: &'a [u8],
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Key, Entry)>, StorageError>>;
+
+    /// The keys of what [`Storage::scan`] would answer to the same question, without their values.
+    ///
+    /// The answer holds at most `limit` times [`MAX_KEY_LEN`] bytes however large the values are. A backend whose
+    /// values lie beside their keys may pass over them one after another, but must not gather them on the way.
+    fn keys<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Key>, StorageError>>;
 
     /// Applies `transaction` if its preconditions hold; answers once it is durable.
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>>;

@@ -115,6 +115,27 @@ fn a_truncated_or_overwritten_file_is_refused() {
     assert_unusable(&path, "not a Keyturn store");
 }
 
+/// A value too short for its header cannot be read; its key can, because nothing looks at the value on the way.
+#[test]
+fn listing_keys_does_not_look_at_values() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("store");
+    drop(Embedded::open(&path, CACHE_BYTES).expect("open"));
+    let database = redb::Database::open(&path).expect("open");
+    let write = database.begin_write().expect("begin");
+    {
+        let mut records = write.open_table(TableDefinition::<&[u8], &[u8]>::new("records")).expect("table");
+        records.insert(b"damaged".as_slice(), b"short".as_slice()).expect("insert");
+    }
+    write.commit().expect("commit");
+    drop(database);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    let store = Embedded::open(&path, CACHE_BYTES).expect("open");
+    assert_eq!(runtime.block_on(store.keys(b"", None, 10)).expect("keys"), [b"damaged"]);
+    assert!(matches!(runtime.block_on(store.scan(b"", None, 10)), Err(StorageError::Engine { .. })));
+}
+
 #[test]
 fn a_path_that_cannot_be_made_is_an_engine_error() {
     let directory = tempfile::tempdir().expect("tempdir");

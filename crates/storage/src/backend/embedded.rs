@@ -121,6 +121,15 @@ impl Storage for Embedded {
         Box::pin(async move { self.latest.load_full().scan(prefix, after, limit) })
     }
 
+    fn keys<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Key>, StorageError>> {
+        Box::pin(async move { self.latest.load_full().keys(prefix, after, limit) })
+    }
+
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>> {
         Box::pin(self.submit(transaction))
     }

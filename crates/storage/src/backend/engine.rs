@@ -27,7 +27,10 @@
 //! that is not cryptographic; and a store whose commit failed can be opened again in place, because the newest commit
 //! that the header names was synced before it was named.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use keyturn_core::storage::{Commit, Entry, Expect, Key, Revision, StorageError, Transaction, Write};
 use redb::{
@@ -188,20 +191,40 @@ impl Snapshot {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Key, Entry)>, StorageError> {
-        use std::ops::Bound;
+        self.collect("scanning records", prefix, after, limit, |key, stored| Ok((key.to_vec(), entry(stored)?)))
+    }
+
+    /// Up to `limit` keys with `prefix` after `after`, in order.
+    ///
+    /// The engine keeps a value in the leaf page of its key, so a page of one large value is still read; but one leaf
+    /// at a time, into the bounded page cache, and nothing but the key is kept of it.
+    pub(super) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Key>, StorageError> {
+        self.collect("listing keys", prefix, after, limit, |key, _| Ok(key.to_vec()))
+    }
+
+    /// What `keep` makes of each of up to `limit` records with `prefix` after `after`: its key and its stored bytes,
+    /// both lent from the page they lie in.
+    fn collect<T>(
+        &self,
+        doing: &'static str,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        keep: impl Fn(&[u8], &[u8]) -> Result<T, StorageError>,
+    ) -> Result<Vec<T>, StorageError> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        guarded("scanning records", || {
-            let range = self.0.range_owned::<&[u8]>((from, Bound::Unbounded)).map_err(failed("scanning records"))?;
+        guarded(doing, || {
+            let range = self.0.range_owned::<&[u8]>((from, Bound::Unbounded)).map_err(failed(doing))?;
             let mut found = Vec::new();
             for item in range.take(limit) {
-                let (key, value) = item.map_err(failed("scanning records"))?;
+                let (key, stored) = item.map_err(failed(doing))?;
                 if !key.value().starts_with(prefix) {
                     break;
                 }
-                found.push((key.value().to_vec(), entry(value.value())?));
+                found.push(keep(key.value(), stored.value())?);
             }
             Ok(found)
         })

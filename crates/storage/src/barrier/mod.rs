@@ -132,9 +132,16 @@ impl AeadBarrier {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Key, Entry)>, BarrierError> {
-        let with_reserved = limit.saturating_add(RESERVED.len());
-        let mut found = self.storage.storage().scan(prefix, after, with_reserved).await?;
+        let mut found = self.storage.storage().scan(prefix, after, with_reserved(limit)).await?;
         found.retain(|(key, _)| !is_reserved(key));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The keys of storage without the barrier's own.
+    async fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Key>, BarrierError> {
+        let mut found = self.storage.storage().keys(prefix, after, with_reserved(limit)).await?;
+        found.retain(|key| !is_reserved(key));
         found.truncate(limit);
         Ok(found)
     }
@@ -168,6 +175,11 @@ fn is_reserved(key: &[u8]) -> bool {
     RESERVED.contains(&key)
 }
 
+/// How many to ask storage for, so that `limit` are left without the reserved ones.
+fn with_reserved(limit: usize) -> usize {
+    limit.saturating_add(RESERVED.len())
+}
+
 impl Barrier for AeadBarrier {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Record>, BarrierError>> {
         Box::pin(self.read(key))
@@ -196,10 +208,7 @@ impl Barrier for AeadBarrier {
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Key>, BarrierError>> {
-        Box::pin(async move {
-            let found = self.entries(prefix, after, limit).await?;
-            Ok(found.into_iter().map(|(key, _)| key).collect())
-        })
+        Box::pin(self.list(prefix, after, limit))
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Commit, BarrierError>> {

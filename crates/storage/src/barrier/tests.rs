@@ -200,7 +200,7 @@ async fn a_keyring_under_another_root_does_not_open() {
     assert!(matches!(opened, Err(BarrierError::Forged)));
 }
 
-/// A storage that counts its reads and, when told, holds each read's answer, and each commit's, back.
+/// A storage that counts its reads of values and, when told, holds each read's answer, and each commit's, back.
 struct Paused {
     inner: Embedded,
     reads: AtomicU32,
@@ -245,7 +245,17 @@ impl Storage for Paused {
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Key, Entry)>, StorageError>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.scan(prefix, after, limit)
+    }
+
+    fn keys<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Key>, StorageError>> {
+        self.inner.keys(prefix, after, limit)
     }
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>> {
@@ -336,6 +346,20 @@ async fn a_hit_does_not_read_storage_and_a_change_from_elsewhere_is_observed() {
     cached.observe(&change);
     assert_eq!(cached_value(&cached).await, b"new");
     assert_eq!(storage.reads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn listing_keys_asks_storage_for_no_value() {
+    let storage = Paused::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    apply(&*storage, vec![found(&root(), &*clock).expect("found")]).await;
+    let cached = Arc::new(CachedStorage::new(storage.clone(), 0));
+    let barrier = AeadBarrier::open(cached, &root(), &BarrierOptions::default(), clock).await.expect("open");
+    put(&barrier, b"s/a", b"1").await;
+
+    let before = storage.reads.load(Ordering::SeqCst);
+    assert_eq!(barrier.keys(b"s/", None, 10).await.expect("keys"), [b"s/a"]);
+    assert_eq!(storage.reads.load(Ordering::SeqCst), before);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub enum Step {
     },
     /// A read of one key.
     Get(Key),
-    /// A scan: prefix, after, limit.
+    /// A scan, and the listing of its keys alone: prefix, after, limit.
     Scan(Vec<u8>, Option<Vec<u8>>, usize),
 }
 
@@ -53,7 +53,10 @@ async fn take(store: &dyn Storage, model: &mut Model, step: &Step) -> Verdict {
             let answer = store.scan(prefix, after.as_deref(), *limit).await.map_err(|error| error.to_string())?;
             let expected = scan(model, prefix, after.as_deref(), *limit);
             let answer = plain(answer);
-            ensure(answer == expected, || format!("got {answer:?}, expected {expected:?}"))
+            ensure(answer == expected, || format!("got {answer:?}, expected {expected:?}"))?;
+            let keys = store.keys(prefix, after.as_deref(), *limit).await.map_err(|error| error.to_string())?;
+            let expected: Vec<_> = expected.into_iter().map(|(key, ..)| key).collect();
+            ensure(keys == expected, || format!("got the keys {keys:?}, expected {expected:?}"))
         }
     }
 }

@@ -43,7 +43,7 @@ properties![
 async fn a_new_store_is_empty(subject: &dyn Subject) -> Verdict {
     let store = subject.fresh().await;
     ensure(get(&store, b"k").await?.is_none(), || "a key is there".to_owned())?;
-    ensure(scan(&store, b"", None, 10).await?.is_empty(), || "a scan finds something".to_owned())
+    ensure(keys(&store, b"", None, 10).await?.is_empty(), || "a scan finds something".to_owned())
 }
 
 async fn a_commit_is_read_back(subject: &dyn Subject) -> Verdict {
@@ -125,7 +125,9 @@ async fn empty_and_large_values_are_kept(subject: &dyn Subject) -> Verdict {
     let large: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
     committed(&store, &[], &[put(b"empty", b""), put(b"large", &large)]).await?;
     ensure(value(&store, b"empty").await?.as_deref() == Some(b""), || "the empty value differs".to_owned())?;
-    ensure(value(&store, b"large").await?.as_deref() == Some(&large), || "the large value differs".to_owned())
+    ensure(value(&store, b"large").await?.as_deref() == Some(&large), || "the large value differs".to_owned())?;
+    let found = keys(&store, b"", None, 10).await?;
+    ensure(found == [b"empty".as_slice(), b"large"], || format!("{found:?}"))
 }
 
 async fn keys_are_bounded(subject: &dyn Subject) -> Verdict {
@@ -152,7 +154,7 @@ async fn scans_are_ordered_bytewise(subject: &dyn Subject) -> Verdict {
     let ordered: [&[u8]; 7] = [b"\0", b"\0\0", b"A", b"a", b"a\xff", b"b", b"\xff\xff"];
     let shuffled = [4, 0, 6, 2, 5, 1, 3].map(|index: usize| put(ordered[index], b"1"));
     committed(&store, &[], &shuffled).await?;
-    let found = keys(scan(&store, b"", None, 10).await?);
+    let found = keys(&store, b"", None, 10).await?;
     ensure(found == ordered, || format!("{found:?}"))
 }
 
@@ -169,7 +171,7 @@ async fn scans_keep_to_the_prefix(subject: &dyn Subject) -> Verdict {
         (b"\xff\xff\xff", &[]),
     ];
     for (prefix, expected) in cases {
-        let found = keys(scan(&store, prefix, None, 10).await?);
+        let found = keys(&store, prefix, None, 10).await?;
         ensure(found == expected, || format!("prefix {prefix:?}: {found:?}"))?;
     }
     Ok(())
@@ -192,7 +194,7 @@ async fn scans_start_after_and_stop_at_the_limit(subject: &dyn Subject) -> Verdi
         (Some(b"z"), 10, &[]),
     ];
     for (after, limit, expected) in cases {
-        let found = keys(scan(&store, b"p", after, limit).await?);
+        let found = keys(&store, b"p", after, limit).await?;
         ensure(found == expected, || format!("after {after:?}, limit {limit}: {found:?}"))?;
     }
     Ok(())
@@ -319,8 +321,12 @@ async fn scan(
     store.scan(prefix, after, limit).await.map_err(text)
 }
 
-fn keys(found: Vec<(Key, Entry)>) -> Vec<Key> {
-    found.into_iter().map(|(key, _)| key).collect()
+/// The keys that a scan finds, which are those that the store lists without values.
+async fn keys(store: &Arc<dyn Storage>, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Key>, String> {
+    let scanned: Vec<_> = scan(store, prefix, after, limit).await?.into_iter().map(|(key, _)| key).collect();
+    let listed = store.keys(prefix, after, limit).await.map_err(text)?;
+    ensure(listed == scanned, || format!("keys lists {listed:?} where scan finds {scanned:?}"))?;
+    Ok(scanned)
 }
 
 fn number(value: &[u8]) -> u64 {

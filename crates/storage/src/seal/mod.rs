@@ -74,7 +74,7 @@ impl SealedStore {
     async fn load(&self) -> Result<Option<SealRecord>, SealError> {
         let storage = self.storage.storage();
         // In this order: what is in the store is there because the seal's record came first, or with it.
-        let empty = storage.scan(b"", None, 1).await?.is_empty();
+        let empty = storage.keys(b"", None, 1).await?.is_empty();
         let Some(entry) = storage.get(SEAL_KEY).await? else {
             return if empty { Ok(None) } else { Err(SealError::Unusable(HEADLESS.to_owned())) };
         };
