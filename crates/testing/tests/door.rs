@@ -194,6 +194,49 @@ async fn a_refusal_is_recorded_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_request_whose_client_went_away_is_recorded_all_the_same() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let data = SecretBytes::default();
+    let (operation, path) = (Operation::Read, "secret/data/left");
+    let ask = Ask {
+        request_id: "gone",
+        operation,
+        path,
+        token: Some(&test.root_token),
+        remote: None,
+        data: &data,
+        wrap_ttl: None,
+    };
+    let (exchange, admitted) = core.admit(ask).await;
+    assert!(admitted.is_ok());
+    drop(exchange);
+    let lines = test.audit.lines();
+    assert!(lines.last().is_some_and(|line| line.contains("secret/data/left") && line.contains("\"request\"")));
+}
+
+#[tokio::test]
+async fn a_change_is_recorded_before_it_is_carried_out() {
+    let test = TestNode::start().await.expect("a node");
+    let core = test.core().expect("open");
+    let data = SecretBytes::default();
+    let (operation, path) = (Operation::Update, "secret/data/changed");
+    let ask = Ask {
+        request_id: "first",
+        operation,
+        path,
+        token: Some(&test.root_token),
+        remote: None,
+        data: &data,
+        wrap_ttl: None,
+    };
+    let (exchange, admitted) = core.admit(ask).await;
+    assert!(admitted.is_ok());
+    assert!(test.audit.lines().last().is_some_and(|line| line.contains("secret/data/changed")));
+    exchange.conclude(Answer::default()).await.expect("recorded");
+}
+
+#[tokio::test]
 async fn the_day_of_the_last_read_is_written_down_in_the_background() {
     let test = TestNode::start().await.expect("a node");
     let core = test.core().expect("open");

@@ -12,14 +12,14 @@ use arc_swap::ArcSwap;
 
 use super::{
     device::{Device, DeviceError},
-    entry::{RequestRecord, ResponseRecord, render},
+    entry::{RequestRecord, ResponseRecord, render, render_exchange},
     hash::Hasher,
     redact::RedactError,
 };
-use crate::secret::Key256;
+use crate::{clock::Timestamp, secret::Key256};
 
 /// Room for an entry of a usual size, so that its buffer is allocated once.
-const USUAL_LINE: usize = 2048;
+const USUAL_LINE: usize = 4096;
 
 /// No device recorded the entry: the request must not be carried out, its answer must not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +95,7 @@ impl Broker {
     /// # Errors
     /// When no device recorded it: the request must not be carried out.
     pub fn record_request(&self, request: &RequestRecord<'_>) -> Result<(), AuditFailure> {
-        self.record(request, None)
+        self.record(|hasher, line| render(request, None, hasher, line))
     }
 
     /// Records the answer to a request. Without a device this does nothing.
@@ -107,10 +107,24 @@ impl Broker {
         request: &RequestRecord<'_>,
         response: &ResponseRecord<'_>,
     ) -> Result<(), AuditFailure> {
-        self.record(request, Some(response))
+        self.record(|hasher, line| render(request, Some(response), hasher, line))
     }
 
-    fn record(&self, request: &RequestRecord<'_>, response: Option<&ResponseRecord<'_>>) -> Result<(), AuditFailure> {
+    /// Records a request, made at `asked`, and its answer by one write: for requests that change nothing, whose
+    /// entry may wait until their answer is ready to leave. Without a device this does nothing.
+    ///
+    /// # Errors
+    /// When no device recorded them: the answer must not be sent.
+    pub fn record_exchange(
+        &self,
+        asked: Timestamp,
+        request: &RequestRecord<'_>,
+        response: &ResponseRecord<'_>,
+    ) -> Result<(), AuditFailure> {
+        self.record(|hasher, lines| render_exchange(asked, request, response, hasher, lines))
+    }
+
+    fn record(&self, render: impl Fn(&Hasher, &mut Vec<u8>) -> Result<(), RedactError>) -> Result<(), AuditFailure> {
         let devices = self.devices.load();
         if devices.is_empty() {
             return Ok(());
@@ -118,7 +132,7 @@ impl Broker {
         let mut recorded = false;
         let mut line = Vec::with_capacity(USUAL_LINE);
         for enabled in devices.values() {
-            render(request, response, &enabled.hasher, &mut line)?;
+            render(&enabled.hasher, &mut line)?;
             recorded |= enabled.write(&line);
         }
         if recorded { Ok(()) } else { Err(AuditFailure::NoDevice { devices: devices.len() }) }

@@ -12,7 +12,7 @@ pub struct DeviceError(pub String);
 
 /// Where audit entries are recorded: a file, standard output.
 pub trait Device: Send + Sync {
-    /// Records one entry: a JSON object and its line feed. Returns once the operating system has taken it.
+    /// Records one entry or several: each a JSON object and its line feed. Returns once the operating system has taken it.
     ///
     /// # Errors
     /// When it was not recorded whole.

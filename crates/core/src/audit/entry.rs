@@ -145,6 +145,38 @@ pub(super) fn render(
     Ok(())
 }
 
+/// Replaces what is in `lines` by both entries of an exchange, the request's at `asked` and the answer's at
+/// `request.time`. What they share is rendered once.
+pub(super) fn render_exchange(
+    asked: Timestamp,
+    request: &RequestRecord<'_>,
+    response: &ResponseRecord<'_>,
+    hasher: &Hasher,
+    lines: &mut Vec<u8>,
+) -> Result<(), RedactError> {
+    lines.clear();
+    let token = TokenHashes::of(request.client_token, request.auth.as_ref(), hasher);
+    let mut entry = Object::open(lines);
+    entry.display("time", asked);
+    entry.text("type", "request");
+    let start = entry.position();
+    write_auth(entry.object("auth"), &token, request.auth.as_ref());
+    write_request(entry.object("request"), request, &token, hasher)?;
+    let shared = start..entry.position();
+    entry.text("error", request.error.unwrap_or_default());
+    entry.close();
+    lines.push(b'\n');
+    let mut entry = Object::open(lines);
+    entry.display("time", request.time);
+    entry.text("type", "response");
+    entry.repeat(shared);
+    write_response(entry.object("response"), request, response, hasher)?;
+    entry.text("error", response.error.or(request.error).unwrap_or_default());
+    entry.close();
+    lines.push(b'\n');
+    Ok(())
+}
+
 /// A token and its accessor stand in an entry twice each, and are hashed once.
 struct TokenHashes {
     token: Option<HashText>,

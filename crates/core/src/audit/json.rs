@@ -1,5 +1,7 @@
 //! Writes JSON objects in one pass into a byte buffer, leaving out what is empty, as Vault's audit format does.
 
+use std::ops::Range;
+
 use super::hash::HashText;
 
 /// An object being written. Call [`Object::close`] when it has all its members.
@@ -28,6 +30,16 @@ impl<'o> Object<'o> {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out
+    }
+
+    /// How much of the buffer is written.
+    pub(super) fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Writes members again that stand in the buffer already, with the comma before them.
+    pub(super) fn repeat(&mut self, members: Range<usize>) {
+        self.out.extend_from_within(members);
     }
 
     pub(super) fn object(&mut self, name: &'static str) -> Object<'_> {

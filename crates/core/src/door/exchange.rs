@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Ask, Caller};
 use crate::{
     audit::{AuditFailure, AuthRecord, IssuedAuth, RequestRecord, ResponseRecord},
+    clock::Timestamp,
     core::Core,
     mount::Mount,
     policy::Operation,
@@ -20,7 +21,10 @@ pub struct Exchange<'a> {
     pub(super) operation: Operation,
     pub(super) caller: Option<Arc<Caller>>,
     mount: Option<Arc<Mount>>,
-    refused: bool,
+    asked: Timestamp,
+    refusal: Option<String>,
+    /// The request's own entry is yet to be written: with the answer's, or when the exchange is dropped.
+    pending: bool,
 }
 
 /// What an answer says, as far as it is recorded.
@@ -38,8 +42,8 @@ pub struct Answer<'a> {
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(core: &'a Core, ask: Ask<'a>, mount: Option<Arc<Mount>>) -> Self {
-        let operation = ask.operation;
-        Self { core, ask, operation, caller: None, mount, refused: false }
+        let (operation, asked) = (ask.operation, core.now());
+        Self { core, ask, operation, caller: None, mount, asked, refusal: None, pending: true }
     }
 
     /// The mount that serves the path.
@@ -54,17 +58,22 @@ impl<'a> Exchange<'a> {
         self.caller.as_ref()
     }
 
-    pub(super) fn record_request(&mut self, refusal: Option<&str>) -> Result<(), AuditFailure> {
-        self.refused = refusal.is_some();
-        self.core.audit().record_request(&self.request(refusal))
+    /// Records a request that may change something, before it is carried out. One that is refused, reads or lists waits
+    /// for its answer: nothing has happened until that leaves, and one write costs half of two.
+    pub(super) fn decided(&mut self, refusal: Option<String>) -> Result<(), AuditFailure> {
+        self.refusal = refusal;
+        if self.refusal.is_some() || matches!(self.operation, Operation::Read | Operation::List) {
+            return Ok(());
+        }
+        self.pending = false;
+        self.core.audit().record_request(&self.request(self.asked))
     }
 
     /// Records the answer, and revokes a token whose last use this was. Without `Ok` the answer must not leave.
     ///
     /// # Errors
     /// When no audit device could record it.
-    pub async fn conclude(self, answer: Answer<'_>) -> Result<(), AuditFailure> {
-        let now = self.core.now();
+    pub async fn conclude(mut self, answer: Answer<'_>) -> Result<(), AuditFailure> {
         let response = ResponseRecord {
             data: answer.data.map(SecretBytes::expose_secret),
             clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_response_keys),
@@ -76,7 +85,13 @@ impl<'a> Exchange<'a> {
             warnings: answer.warnings,
             error: answer.error,
         };
-        let recorded = self.core.audit().record_response(&RequestRecord { time: now, ..self.request(None) }, &response);
+        let request = self.request(self.core.now());
+        let recorded = if self.pending {
+            self.core.audit().record_exchange(self.asked, &request, &response)
+        } else {
+            self.core.audit().record_response(&request, &response)
+        };
+        self.pending = false;
         if let Some(caller) = self.caller.as_ref().filter(|caller| caller.entry.uses < 0) {
             // A used-up token is refused already; its record only takes room, so a failure here can wait for its end.
             if let Err(error) = self.core.tokens().revoke_tree(&caller.id).await {
@@ -86,14 +101,14 @@ impl<'a> Exchange<'a> {
         recorded
     }
 
-    fn request<'s>(&'s self, error: Option<&'s str>) -> RequestRecord<'s> {
+    fn request(&self, time: Timestamp) -> RequestRecord<'_> {
         let auth = self.caller.as_ref().map(|caller| AuthRecord {
-            allowed: Some(!self.refused),
+            allowed: Some(self.refusal.is_none()),
             remaining_uses: uses(&caller.entry),
             ..describe(&caller.entry)
         });
         RequestRecord {
-            time: self.core.now(),
+            time,
             request_id: self.ask.request_id,
             operation: self.operation.as_str(),
             path: self.ask.path,
@@ -106,7 +121,18 @@ impl<'a> Exchange<'a> {
             data: (!self.ask.data.is_empty()).then(|| self.ask.data.expose_secret()),
             clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_request_keys),
             wrap_ttl: self.ask.wrap_ttl,
-            error,
+            error: self.refusal.as_deref(),
+        }
+    }
+}
+
+impl Drop for Exchange<'_> {
+    /// Records a request whose answer nobody waited for.
+    fn drop(&mut self) {
+        if self.pending
+            && let Err(error) = self.core.audit().record_request(&self.request(self.asked))
+        {
+            tracing::error!(%error, "a request whose client went away could not be recorded");
         }
     }
 }

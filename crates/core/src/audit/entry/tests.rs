@@ -195,3 +195,17 @@ fn data_that_is_not_json_is_refused() {
     let response = ResponseRecord { data: bad, ..ResponseRecord::default() };
     assert!(render(&RequestRecord::default(), Some(&response), &hasher(), &mut Vec::new()).is_err());
 }
+
+#[test]
+fn the_two_entries_of_an_exchange_are_those_of_its_parts() {
+    let write = Write::new();
+    let asked: Timestamp = "2026-01-02T03:04:05.5Z".parse().expect("time");
+    for error in [None, Some("permission denied")] {
+        let request = RequestRecord { error, ..write.request() };
+        let response = ResponseRecord { data: Some(br#"{"version":1}"#), ..ResponseRecord::default() };
+        let mut lines = b"left from before".to_vec();
+        render_exchange(asked, &request, &response, &hasher(), &mut lines).expect("rendered");
+        let apart = [rendered(&RequestRecord { time: asked, ..request }, None), rendered(&request, Some(&response))];
+        assert_eq!(String::from_utf8(lines).expect("UTF-8"), apart.concat());
+    }
+}
