@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use axum::Router;
 use keyturn_core::{
     audit::{DeviceError, DeviceFactory as _, DeviceInfo},
     audit_devices::ConfiguredDevice,
@@ -176,7 +175,7 @@ pub(crate) fn report_state(status: &Status) {
 pub(crate) struct Ready {
     node: Arc<Node>,
     bound: Vec<Bound>,
-    router: Router,
+    api: vault::Api,
     limits: Limits,
     shutdown: ShutdownSignal,
 }
@@ -192,15 +191,15 @@ impl Ready {
         bound: Vec<Bound>,
         limits: Limits,
     ) -> Result<Self, StartError> {
-        let router =
-            vault::router(Arc::clone(&node), limits.clone()).map_err(|error| StartError::Routes(error.to_string()))?;
+        let api = vault::Api::new(Arc::clone(&node), limits.clone())
+            .map_err(|error| StartError::Routes(error.to_string()))?;
         let shutdown = serving::take_signals(&bound, reloads(&node, devices))?;
-        Ok(Self { node, bound, router, limits, shutdown })
+        Ok(Self { node, bound, api, limits, shutdown })
     }
 
     /// Serves until a signal, and seals the store.
     pub(crate) async fn serve(self) {
-        serving::serve(self.bound, self.router, &self.limits, self.shutdown).await;
+        serving::serve(self.bound, self.api, &self.limits, self.shutdown).await;
         self.node.close().await;
     }
 }

@@ -20,6 +20,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let exit = verb::run(verb::Cli::parse()).unwrap_or_else(|failure| {
         output::note(&format!("keyturn: {failure}"));

@@ -2,12 +2,12 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use axum::Router;
 use keyturn_server::{
     limits::Limits,
     listener,
     shutdown::{self, Reloads, ShutdownSignal},
     tls::{TlsError, TlsSource},
+    vault::Api,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -98,13 +98,13 @@ pub(crate) fn take_signals(bound: &[Bound], mut reloads: Reloads) -> Result<Shut
     shutdown::on_signals(reloads).map_err(refused)
 }
 
-/// Serves `router` on all of `bound` until `shutdown`; returns when the last request has been answered or cut.
-pub(crate) async fn serve(bound: Vec<Bound>, router: Router, limits: &Limits, shutdown: ShutdownSignal) {
+/// Serves `api` on all of `bound` until `shutdown`; returns when the last request has been answered or cut.
+pub(crate) async fn serve(bound: Vec<Bound>, api: Api, limits: &Limits, shutdown: ShutdownSignal) {
     allow_files(limits.max_connections as u64 * bound.len() as u64);
     let mut listeners = JoinSet::new();
     for Bound { listener, tls, address } in bound {
         tracing::info!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" });
-        listeners.spawn(listener::serve(listener, tls, router.clone(), limits.clone(), shutdown.clone()));
+        listeners.spawn(listener::serve(listener, tls, api.clone(), limits.clone(), shutdown.clone()));
     }
     while listeners.join_next().await.is_some() {}
     tracing::info!("stopped");

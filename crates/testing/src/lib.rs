@@ -113,12 +113,12 @@ impl TestServer {
     pub async fn start() -> Result<Self, StartError> {
         let store = TestNode::start().await?;
         let limits = Limits::default();
-        let router = vault::router(Arc::clone(&store.node), limits.clone())
+        let api = vault::Api::new(Arc::clone(&store.node), limits.clone())
             .map_err(|error| StartError::Routes(error.to_string()))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (shutdown, signal) = shutdown::channel();
-        let serving = tokio::spawn(listener::serve(listener, None, router, limits, signal));
+        let serving = tokio::spawn(listener::serve(listener, None, api, limits, signal));
         Ok(Self { store, address, shutdown, serving })
     }
 

@@ -15,6 +15,7 @@ mod json_check;
 mod kv;
 mod reply;
 mod request;
+mod request_id;
 mod routes;
 mod state;
 mod sys;
@@ -22,17 +23,21 @@ mod sys;
 use std::{
     borrow::Cow,
     collections::VecDeque,
+    convert::Infallible,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
-use axum::{Router, body::Body, extract::State};
+use axum::body::Body;
 use hyper::{Request, Response, StatusCode};
 use keyturn_core::{
     core::Core,
     door::{Answer, Ask},
     mount::Engine,
     node::{Node, NotReady},
+    storage::BoxFuture,
 };
+use tower_service::Service;
 
 use self::{
     call::Call,
@@ -44,24 +49,45 @@ use self::{
 use crate::limits::Limits;
 
 /// What every request needs.
-pub(crate) struct Vault {
+struct Vault {
     node: Arc<Node>,
     limits: Limits,
     routes: Routes,
     moves: Mutex<VecDeque<[String; 3]>>,
 }
 
-/// The Vault API below `/v1/`.
+/// The Vault API below `/v1/`, as a service for the listener. Cloning it is cheap.
 ///
-/// # Errors
-/// When the table of routes contradicts itself.
-pub fn router(node: Arc<Node>, limits: Limits) -> Result<Router, matchit::InsertError> {
-    let vault = Arc::new(Vault { node, limits, routes: Routes::build()?, moves: Mutex::default() });
-    // A route of axum's would look the path up a second time: `routes` knows them all.
-    Ok(Router::new().fallback(serve).with_state(vault))
+/// It is no router of axum's: `routes` knows all paths, and a second look-up would cost every request.
+#[derive(Clone)]
+pub struct Api(Arc<Vault>);
+
+impl Api {
+    /// The API of one node.
+    ///
+    /// # Errors
+    /// When the table of routes contradicts itself.
+    pub fn new(node: Arc<Node>, limits: Limits) -> Result<Self, matchit::InsertError> {
+        Ok(Self(Arc::new(Vault { node, limits, routes: Routes::build()?, moves: Mutex::default() })))
+    }
 }
 
-async fn serve(State(vault): State<Arc<Vault>>, request: Request<Body>) -> Response<Body> {
+impl Service<Request<Body>> for Api {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let vault = Arc::clone(&self.0);
+        Box::pin(async move { Ok(serve(vault, request).await) })
+    }
+}
+
+async fn serve(vault: Arc<Vault>, request: Request<Body>) -> Response<Body> {
     let parsed = match Parsed::read(request, &vault.limits).await {
         Ok(parsed) => parsed,
         Err(failure) => return failure.into_response(),

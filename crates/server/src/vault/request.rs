@@ -8,11 +8,10 @@ use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use keyturn_core::{
     duration,
     policy::Operation,
-    random::Random,
     secret::{SecretBytes, SecretString},
 };
 
-use super::{error::Failure, json_check::check_json};
+use super::{error::Failure, json_check::check_json, request_id};
 use crate::{
     limits::{Limits, read_body},
     listener::Peer,
@@ -57,7 +56,7 @@ impl Parsed {
         } else {
             query_to_json(&query)
         };
-        let request_id = Random::default().uuid().map_err(|error| Failure::internal(&error, ""))?.to_string();
+        let request_id = request_id::next().map_err(|error| Failure::internal(&error, ""))?;
         Ok(Self {
             request_id,
             method: parts.method,
