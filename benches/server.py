@@ -25,6 +25,8 @@ RELEASE = ROOT / "target" / "release"
 TOKEN = "bench-root"
 READ = "secret/data/app/db"
 CONNECTIONS = (1, 16, 64)
+# How far behind the newest write one may be that was cut off: a slow one, at some ten thousand writes a second.
+IN_FLIGHT = 10_000
 
 
 def build():
@@ -167,10 +169,9 @@ def start_and_rest(work, rounds):
 
 
 FILL = """
-local n, first, last = 0, {first}, {last}
+local at = {first} - 1
 request = function()
-  local at = first + n % (last - first)
-  n = n + 1
+  at = at + 1
   return wrk.format("POST", string.format("/v1/secret/data/m/%07d", at), nil, '{{"data":{{"password":"{value}"}}}}')
 end
 """
@@ -217,16 +218,20 @@ def configured(directory, cache):
 
 
 def fill(server, work, count):
-    """Writes `count` secrets; wrk stops by time, so it goes on until the last one is there."""
-    script = work / "fill.lua"
-    done = 0
-    while done < count:
-        upto = min(count, done + 50_000)
-        script.write_text(FILL.format(first=done, last=upto, value="p" * 32))
-        while server.call("GET", f"secret/data/m/{upto - 1:07d}")[0] != 200:
-            wrk(server, 128, 2, script)
-        # A script has one counter a connection thread, so the last is written after all others were sent.
-        done = upto
+    """Writes at least `count` secrets, in order. A round goes on a little before where the last one was cut off."""
+    script, done = work / "fill.lua", 0
+
+    def is_there(number):
+        return server.call("GET", f"secret/metadata/m/{number:07d}")[0] == 200
+
+    while not is_there(count + IN_FLIGHT):
+        script.write_text(FILL.format(first=done, value="p" * 32))
+        wrk(server, 128, 10, script)
+        low, high = done, count + 10 * IN_FLIGHT
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if is_there(middle) else (low, middle - 1)
+        done = max(done, low - IN_FLIGHT)
 
 
 def million(work, rounds, seconds):
