@@ -81,7 +81,7 @@ pub(crate) fn prepare_process(log: LogConfig) -> Result<(), StartError> {
     let hardening = harden_process();
     logging::start(log)?;
     for remark in hardening.remarks {
-        tracing::warn!("{remark}");
+        tracing::info!("{remark}");
     }
     Ok(())
 }

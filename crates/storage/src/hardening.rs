@@ -136,7 +136,7 @@ pub fn harden_process() -> HardeningReport {
     }
     // Under a limit, locking all memory would make a later allocation fail and end the server.
     if rustix::process::getrlimit(Resource::Memlock).current.is_some() {
-        report.remarks.push("memory other than keys is not locked: the limit of locked memory is finite".to_owned());
+        report.remarks.push("memory other than keys is not locked: allow it (ulimit -l unlimited, LimitMEMLOCK=infinity) or encrypt swap".to_owned());
         return report;
     }
     let on_fault = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
