@@ -1,4 +1,4 @@
-//! Randomness for keys, tokens and identifiers: always the operating system's.
+//! Randomness for keys, tokens and identifiers: AWS-LC's generator, which the operating system seeds.
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 

@@ -16,12 +16,14 @@ use keyturn_core::{
 };
 use keyturn_testing::TestNode;
 
+fn ask<'a>(token: &'a SecretString, operation: Operation, path: &'a str, data: &'a SecretBytes) -> Ask<'a> {
+    Ask { request_id: "test", operation, path, token: Some(token), remote: None, data, wrap_ttl: None }
+}
+
 /// Asks for a permit and concludes with an empty answer.
 async fn admit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Result<Permit, Refusal> {
     let data = SecretBytes::default();
-    let ask =
-        Ask { request_id: "test", operation, path, token: Some(token), remote: None, data: &data, wrap_ttl: None };
-    let (exchange, admitted) = core.admit(ask).await;
+    let (exchange, admitted) = core.admit(ask(token, operation, path, &data)).await;
     match exchange.conclude(Answer::default()).await {
         Ok(()) => admitted,
         Err(_) => Err(Refusal::NotAudited),
@@ -198,16 +200,7 @@ async fn a_request_whose_client_went_away_is_recorded_all_the_same() {
     let test = TestNode::start().await.expect("a node");
     let core = test.core().expect("open");
     let data = SecretBytes::default();
-    let (operation, path) = (Operation::Read, "secret/data/left");
-    let ask = Ask {
-        request_id: "gone",
-        operation,
-        path,
-        token: Some(&test.root_token),
-        remote: None,
-        data: &data,
-        wrap_ttl: None,
-    };
+    let ask = ask(&test.root_token, Operation::Read, "secret/data/left", &data);
     let (exchange, admitted) = core.admit(ask).await;
     assert!(admitted.is_ok());
     drop(exchange);
@@ -220,16 +213,7 @@ async fn a_change_is_recorded_before_it_is_carried_out() {
     let test = TestNode::start().await.expect("a node");
     let core = test.core().expect("open");
     let data = SecretBytes::default();
-    let (operation, path) = (Operation::Update, "secret/data/changed");
-    let ask = Ask {
-        request_id: "first",
-        operation,
-        path,
-        token: Some(&test.root_token),
-        remote: None,
-        data: &data,
-        wrap_ttl: None,
-    };
+    let ask = ask(&test.root_token, Operation::Update, "secret/data/changed", &data);
     let (exchange, admitted) = core.admit(ask).await;
     assert!(admitted.is_ok());
     assert!(test.audit.lines().last().is_some_and(|line| line.contains("secret/data/changed")));
@@ -296,10 +280,7 @@ async fn parameters_that_cannot_be_read_are_not_taken_for_none() {
     let token = limited(&test, &core, policy).await;
     for (text, allowed) in [(r#"{"ok":1}"#, true), (r#"{"bad":1}"#, false), (r#"{"bad":1,"z":1e999}"#, false)] {
         let data = SecretBytes::new(text.as_bytes().to_vec());
-        let (operation, path) = (Operation::Update, "secret/data/x");
-        let ask =
-            Ask { request_id: "t", operation, path, token: Some(&token), remote: None, data: &data, wrap_ttl: None };
-        let (exchange, admitted) = core.admit(ask).await;
+        let (exchange, admitted) = core.admit(ask(&token, Operation::Update, "secret/data/x", &data)).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
         assert_eq!(admitted.is_ok(), allowed, "{text}");
     }

@@ -52,12 +52,6 @@ impl<'a> Exchange<'a> {
         self.mount.as_ref()
     }
 
-    /// Who asks, once that is known.
-    #[must_use]
-    pub fn caller(&self) -> Option<&Arc<Caller>> {
-        self.caller.as_ref()
-    }
-
     /// Records a request that may change something, before it is carried out. One that is refused, reads or lists waits
     /// for its answer: nothing has happened until that leaves, and one write costs half of two.
     pub(super) fn decided(&mut self, refusal: Option<String>) -> Result<(), AuditFailure> {

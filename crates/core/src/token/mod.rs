@@ -136,7 +136,7 @@ impl Tokens {
 }
 
 /// A hash in hex; done for every request, hence by table.
-fn to_hex(hash: &Mac) -> String {
+pub(crate) fn to_hex(hash: &Mac) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(hash.len() * 2);
     for byte in hash {

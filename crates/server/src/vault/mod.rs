@@ -131,7 +131,7 @@ impl Vault {
             wrap_ttl: parsed.wrap_ttl,
         };
         let (exchange, admitted) = core.admit(ask).await;
-        let mount = exchange.mount().cloned();
+        let engine = exchange.mount().map(|mount| mount.engine);
         let outcome = match admitted {
             Err(refusal) => Err(Failure::from(refusal)),
             Ok(permit) => {
@@ -145,7 +145,6 @@ impl Vault {
                 }
             }
         };
-        let engine = mount.as_ref().map(|mount| mount.engine);
         let (answer, concluded) = match outcome {
             Ok(reply) => {
                 let concluded = exchange.conclude(reply.audited()).await;

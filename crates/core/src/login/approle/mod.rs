@@ -25,6 +25,7 @@ use crate::{
     random::RandomError,
     storage::Key,
     store::{Seen, Store, StoreError},
+    token::to_hex,
 };
 
 /// The longest role id and secret id, in bytes.
@@ -119,7 +120,7 @@ impl AppRole {
     /// The keyed hash of an id, in hex. No part but the last holds a NUL, so no two kinds can be mistaken.
     fn hash(&self, mount: &str, kind: &str, series: &str, id: &str) -> String {
         let parts = [mount, "\0", kind, "\0", series, "\0", id].map(str::as_bytes);
-        hex::encode(self.store.barrier.mac(MacPurpose::SecretId, &parts))
+        to_hex(&self.store.barrier.mac(MacPurpose::SecretId, &parts))
     }
 }
 
