@@ -36,6 +36,14 @@ pub(crate) enum Failure {
     /// Starting or running a server.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// An audit log that is not whole; what is wrong with it has been printed.
+    #[error("the log is not whole: {faults} faults in {entries} entries")]
+    Tampered {
+        /// Lines at fault.
+        faults: usize,
+        /// Lines read.
+        entries: u64,
+    },
     /// What was asked for contradicts itself or lacks something.
     #[error("{0}")]
     Usage(String),
@@ -51,7 +59,7 @@ impl Failure {
             Self::Input(error) => error.exit(),
             Self::Connection(_) | Self::Usage(_) => Exit::Usage,
             Self::Start(error) if error.is_usage() => Exit::Usage,
-            Self::Start(_) | Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
+            Self::Start(_) | Self::TokenFile(_) | Self::Output(_) | Self::Tampered { .. } => Exit::Failed,
         }
     }
 }

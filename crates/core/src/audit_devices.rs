@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::{
-    audit::{Broker, Device, DeviceError, DeviceFactory, DeviceInfo},
+    audit::{Broker, Chained, Claim, Device, DeviceError, DeviceFactory, DeviceInfo, Head},
     barrier::MacPurpose,
     door::Permit,
     keys,
+    random::Random,
     secret::Key256,
     store::{Store, StoreError},
 };
@@ -32,6 +33,12 @@ pub enum AuditDeviceError {
     /// There is no device there.
     #[error("unknown audit backend: no audit device is enabled at {0:?}")]
     Unknown(String),
+    /// The device keeps no chain.
+    #[error("no audit device with a chain is enabled at {0:?}: enable one without the option chain=false")]
+    NoChain(String),
+    /// An option has a value that it cannot have.
+    #[error("the option chain is \"true\" or \"false\"")]
+    BadChainOption,
     /// The path cannot be a device's.
     #[error("an audit device's path must be 1 to 128 letters, digits, '-', '_' or '/'")]
     InvalidPath,
@@ -62,7 +69,12 @@ pub struct AuditDevices {
     factory: Arc<dyn DeviceFactory>,
     configured: Vec<String>,
     changing: Mutex<()>,
+    /// The heads that are in the store, by device.
+    saved: Mutex<BTreeMap<String, Head>>,
 }
+
+/// The option that leaves a device's entries without links when it is `false`.
+const CHAIN_OPTION: &str = "chain";
 
 impl AuditDevices {
     /// Opens all devices. One that cannot be opened stays enabled and fails each write: as long as another takes the
@@ -73,9 +85,16 @@ impl AuditDevices {
         configured: &[ConfiguredDevice],
     ) -> Result<Self, StoreError> {
         let names = configured.iter().map(|device| device.info.path.clone()).collect();
-        let devices = Self { store, broker: Broker::new(), factory, configured: names, changing: Mutex::new(()) };
+        let devices = Self {
+            store,
+            broker: Broker::new(),
+            factory,
+            configured: names,
+            changing: Mutex::default(),
+            saved: Mutex::default(),
+        };
         for device in configured {
-            devices.add(device.info.clone(), Arc::clone(&device.device));
+            devices.add(device.info.clone(), Arc::clone(&device.device)).await?;
         }
         for (path, stored) in devices.store.read_all::<StoredDevice>(keys::AUDIT_DEVICES).await? {
             let info = stored.into_info(&String::from_utf8_lossy(&path));
@@ -86,7 +105,7 @@ impl AuditDevices {
                     Arc::new(Unopened(error))
                 }
             };
-            devices.add(info, device);
+            devices.add(info, device).await?;
         }
         Ok(devices)
     }
@@ -107,13 +126,21 @@ impl AuditDevices {
         if let Some(taken) = self.broker.list().into_iter().find(|device| clashes(&device.path)) {
             return Err(AuditDeviceError::InUse(taken.path));
         }
+        if info.options.get(CHAIN_OPTION).is_some_and(|value| value != "true" && value != "false") {
+            return Err(AuditDeviceError::BadChainOption);
+        }
         let device = self.factory.open(&info.kind, &info.options).await?;
         // A device that cannot record would keep every later request from being answered, also the one to disable it.
-        device.write(self.probe()?.as_bytes())?;
+        let chain = self.chain(&info).await?;
+        let probe = self.probe()?;
+        match &chain {
+            Some(chain) => chain.write(&*device, probe.as_bytes())?,
+            None => device.write(probe.as_bytes())?,
+        }
         let suffix: [u8; 4] = self.store.random.bytes().map_err(StoreError::from)?;
         info.accessor = format!("audit_{}_{}", info.kind, hex::encode(suffix));
         self.store.write(keys::audit_device(info.path.trim_end_matches('/')), &StoredDevice::from(&info)).await?;
-        self.add(info, device);
+        self.enter(info, device, chain);
         Ok(())
     }
 
@@ -129,6 +156,7 @@ impl AuditDevices {
         }
         let _changing = self.changing.lock().await;
         self.store.delete(keys::audit_device(path.trim_end_matches('/'))).await?;
+        self.save_heads().await?;
         self.broker.remove(&path);
         Ok(())
     }
@@ -156,12 +184,61 @@ impl AuditDevices {
         Ok(format!("{{\"time\":\"{time}\",\"type\":\"request\",\"request\":{request}}}\n"))
     }
 
-    fn add(&self, info: DeviceInfo, device: Arc<dyn Device>) {
+    async fn add(&self, info: DeviceInfo, device: Arc<dyn Device>) -> Result<(), StoreError> {
+        let chain = self.chain(&info).await?;
+        self.enter(info, device, chain);
+        Ok(())
+    }
+
+    fn enter(&self, info: DeviceInfo, device: Arc<dyn Device>, chain: Option<Chained>) {
         // Each device has hashes of its own: two logs cannot be compared by whoever holds both.
         let salt = Key256::new(self.store.barrier.mac(MacPurpose::Audit, &[info.path.as_bytes()]));
-        if let Err(error) = self.broker.add(info, device, &salt) {
+        if let Err(error) = self.broker.add(info, device, &salt, chain) {
             tracing::error!(%error, "an audit device could not be enabled");
         }
+    }
+
+    /// The chain of a device, a new segment of it, unless its option `chain` is `false`.
+    async fn chain(&self, info: &DeviceInfo) -> Result<Option<Chained>, StoreError> {
+        if info.options.get(CHAIN_OPTION).is_some_and(|value| value == "false") {
+            return Ok(None);
+        }
+        // A device's path holds no NUL: no device's salt is another one's chain key.
+        let key = Key256::new(self.store.barrier.mac(MacPurpose::Audit, &[info.path.as_bytes(), b"\0chain"]));
+        let before = self.saved_head(&info.path).await?;
+        Ok(Some(Chained::begin(&key, Random::default(), before)?))
+    }
+
+    async fn saved_head(&self, path: &str) -> Result<Option<Head>, StoreError> {
+        Ok(self.store.read(&keys::audit_chain(path.trim_end_matches('/'))).await?.map(|seen| seen.value))
+    }
+
+    /// Writes down how far each chain has come since the last time, so that a log cannot be cut off unseen.
+    pub(crate) async fn save_heads(&self) -> Result<(), StoreError> {
+        for (path, head) in self.broker.heads() {
+            if self.saved.lock().await.insert(path.clone(), head.clone()).as_ref() != Some(&head) {
+                self.store.write(keys::audit_chain(path.trim_end_matches('/')), &head).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the chain of a device has come.
+    ///
+    /// # Errors
+    /// When there is no such device, it has no chain, or no entry yet.
+    pub fn head(&self, permit: Permit, path: &str) -> Result<Head, AuditDeviceError> {
+        permit.spend();
+        self.broker.head_of(path).ok_or_else(|| AuditDeviceError::NoChain(path.to_owned()))
+    }
+
+    /// Which of the claims about a device's log do not hold, by their position.
+    ///
+    /// # Errors
+    /// When there is no such device or it has no chain.
+    pub fn refute(&self, permit: Permit, path: &str, claims: &[Claim]) -> Result<Vec<usize>, AuditDeviceError> {
+        permit.spend();
+        self.broker.refute(path, claims).ok_or_else(|| AuditDeviceError::NoChain(path.to_owned()))
     }
 }
 

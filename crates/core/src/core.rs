@@ -109,15 +109,22 @@ impl Core {
         self.mounts.enable_unguarded(secret).await
     }
 
-    /// One round of upkeep: removes tokens and secret ids that have ended, writes access dates down.
+    /// One round of upkeep: removes tokens and secret ids that have ended, writes down what is counted in memory.
     ///
     /// # Errors
     /// When the store fails; the next round goes on where this one stopped.
     pub async fn tend(&self) -> Result<(), StoreError> {
         let expired = self.tokens.expire_due().await;
         let tidied = self.logins.tend(&self.mounts.all()).await;
-        self.kv.flush_accesses().await?;
+        self.write_down().await?;
         expired.map(|_| ()).and(tidied)
+    }
+
+    /// Writes down what is counted in memory: access dates, and how far the audit logs have come.
+    pub(crate) async fn write_down(&self) -> Result<(), StoreError> {
+        let heads = self.audit_devices.save_heads().await;
+        self.kv.flush_accesses().await?;
+        heads
     }
 
     /// Moves a mount. Tokens that an auth method issued under its old path are revoked, as with Vault.

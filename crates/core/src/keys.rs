@@ -6,6 +6,7 @@
 //! sweep/<uuid>                             a mount that is gone and whose records are being removed
 //! policy/<name>                            a policy's text
 //! audit/<path>                             an audit device
+//! audit-chain/<path>                       how far the chain through its log has come (audit::Head)
 //! token/id/<hash>                          a token (token::Entry); <hash> is the keyed hash, in hex
 //! token/accessor/<hash>                    the accessor's token
 //! token/child/<hash>/<hash>                a token's child
@@ -55,6 +56,10 @@ pub(crate) fn policy(name: &str) -> Key {
 
 pub(crate) fn audit_device(path: &str) -> Key {
     join(&[AUDIT_DEVICES, path.as_bytes()])
+}
+
+pub(crate) fn audit_chain(path: &str) -> Key {
+    join(&[b"audit-chain/", path.as_bytes()])
 }
 
 pub(crate) fn token(id: &str) -> Key {

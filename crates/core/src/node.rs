@@ -289,8 +289,8 @@ impl Node {
     pub async fn close(&self) {
         let _changing = self.changing.lock().await;
         let Some(core) = self.leave() else { return };
-        if let Err(error) = core.kv().flush_accesses().await {
-            tracing::warn!(%error, "access dates could not be written down before sealing");
+        if let Err(error) = core.write_down().await {
+            tracing::warn!(%error, "access dates and the audit logs' heads could not be written down before sealing");
         }
     }
 

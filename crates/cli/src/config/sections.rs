@@ -17,7 +17,8 @@ pub(super) static LISTENER: Schema =
     Schema { section: "[[listener]]", keys: &["address", "tls_cert_file", "tls_key_file", "tls_disable"] };
 pub(super) static SEAL: Schema = Schema { section: "[seal]", keys: &["type", "key_file", "key_env"] };
 pub(super) static AUDIT: Schema = Schema { section: "[audit]", keys: &["device"] };
-pub(super) static DEVICE: Schema = Schema { section: "[[audit.device]]", keys: &["type", "name", "path", "mode"] };
+pub(super) static DEVICE: Schema =
+    Schema { section: "[[audit.device]]", keys: &["type", "name", "path", "mode", "chain"] };
 pub(super) static LIMITS: Schema = Schema {
     section: "[limits]",
     keys: &[
@@ -220,10 +221,14 @@ fn device(mut section: Section<'_, '_>, names: &mut Vec<String>) -> Option<Audit
     {
         section.note(span.clone(), format!("audit.device.mode: {error}"));
     }
+    let chain = section.flag("chain").is_none_or(|at| at.value);
     let kind = kind?;
     let name = given.map_or_else(|| kind.to_owned(), |at| at.value);
     check_name(&mut section, &name, names);
     let mut options = BTreeMap::new();
+    if !chain {
+        options.insert("chain".to_owned(), "false".to_owned());
+    }
     if kind == "file" {
         if section.place("path").is_none() {
             section.note_here("audit.device.path is missing; write the file that entries are appended to");

@@ -7,14 +7,14 @@ use keyturn_protocol::vault::{Fields, SecretJson};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::settings::pairs;
+use super::{audit_verify, settings::pairs};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input;
 use crate::kv::Exposed;
 use crate::output::{self, Format, FormatArgs, Table, cell};
 
-/// List, enable and disable audit devices, and hash a value as they do
+/// List, enable and disable audit devices, verify their logs, and hash a value as they do
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -54,6 +54,8 @@ Examples:
         /// Its name
         path: String,
     },
+    /// Check that a device's log is whole: no entry altered, removed, moved or cut off
+    Verify(audit_verify::Args),
     /// Hash a value as an audit device does, to find it in its records
     #[command(after_help = "\
 Examples:
@@ -84,6 +86,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             client.delete(&format!("sys/audit/{}", super::bare(path)))?;
             format!("audit device at {}/ disabled", super::bare(path))
         }
+        Action::Verify(args) => return audit_verify::run(args, &client),
         Action::Hash { path, input_file } => {
             #[derive(Deserialize)]
             struct Hashed {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod audit;
+mod audit_verify;
 mod auth;
 mod completion;
 mod delete;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -11,15 +11,23 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{
-    device::{Device, DeviceError},
+    chain::{self, Chain, ChainKey, Claim, Head},
+    device::{Device, DeviceError, lock_soon},
     entry::{RequestRecord, ResponseRecord, render, render_exchange},
     hash::Hasher,
     redact::RedactError,
 };
-use crate::{clock::Timestamp, secret::Key256};
+use crate::{
+    clock::Timestamp,
+    random::{Random, RandomError},
+    secret::Key256,
+};
 
 /// Room for an entry of a usual size, so that its buffer is allocated once.
 const USUAL_LINE: usize = 4096;
+
+/// The most bytes of a buffer that is kept for the next entry.
+const MOST_KEPT: usize = 64 << 10;
 
 /// No device recorded the entry: the request must not be carried out, its answer must not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +87,7 @@ struct Enabled {
     info: DeviceInfo,
     device: Arc<dyn Device>,
     hasher: Hasher,
+    chain: Option<Chained>,
     /// Whether the last write failed, so that a dead device is logged once and not with every request.
     failing: AtomicBool,
 }
@@ -138,14 +147,21 @@ impl Broker {
         if recorded { Ok(()) } else { Err(AuditFailure::NoDevice { devices: devices.len() }) }
     }
 
-    /// Enables `device` under `info.path`, its values hashed under `salt`.
+    /// Enables `device` under `info.path`, its values hashed under `salt`, its entries linked by `chain`, if any.
     ///
     /// # Errors
     /// When there is no path, or a device is enabled at it, above it or below it (`a/` and `a/b/` exclude each other).
-    pub fn add(&self, mut info: DeviceInfo, device: Arc<dyn Device>, salt: &Key256) -> Result<(), AddDeviceError> {
+    pub(crate) fn add(
+        &self,
+        mut info: DeviceInfo,
+        device: Arc<dyn Device>,
+        salt: &Key256,
+        chain: Option<Chained>,
+    ) -> Result<(), AddDeviceError> {
         info.path = canonical(&info.path).ok_or(AddDeviceError::NoPath)?;
         let path = info.path.clone();
-        let enabled = Arc::new(Enabled { info, device, hasher: Hasher::new(salt), failing: AtomicBool::new(false) });
+        let (hasher, failing) = (Hasher::new(salt), AtomicBool::new(false));
+        let enabled = Arc::new(Enabled { info, device, hasher, chain, failing });
         let mut taken = None;
         self.devices.rcu(|devices| {
             taken = devices.keys().find(|other| other.starts_with(&path) || path.starts_with(*other)).cloned();
@@ -183,6 +199,26 @@ impl Broker {
         self.devices.load().get(&canonical(path)?).map(|enabled| enabled.hasher.hash_str(input))
     }
 
+    /// How far the chain of the device at `path` has come; `None` for a device without one, or without entries.
+    #[must_use]
+    pub fn head_of(&self, path: &str) -> Option<Head> {
+        self.devices.load().get(&canonical(path)?)?.chain.as_ref()?.head()
+    }
+
+    /// Which of `claims` about the log of the device at `path` do not hold; `None` for a device without a chain.
+    #[must_use]
+    pub fn refute(&self, path: &str, claims: &[Claim]) -> Option<Vec<usize>> {
+        let devices = self.devices.load();
+        let chain = devices.get(&canonical(path)?)?.chain.as_ref()?;
+        Some(claims.iter().enumerate().filter(|(_, claim)| !chain.key.holds(claim)).map(|(at, _)| at).collect())
+    }
+
+    /// How far each chain has come, by its device's path.
+    pub(crate) fn heads(&self) -> Vec<(String, Head)> {
+        let head = |(path, enabled): (&String, &Arc<Enabled>)| Some((path.clone(), enabled.chain.as_ref()?.head()?));
+        self.devices.load().iter().filter_map(head).collect()
+    }
+
     /// Has every device open its file anew, after a rotation by somebody else. One that cannot keeps its old file,
     /// and the reason is logged.
     pub fn reopen_all(&self) {
@@ -197,7 +233,10 @@ impl Broker {
 
 impl Enabled {
     fn write(&self, line: &[u8]) -> bool {
-        let result = self.device.write(line);
+        let result = match &self.chain {
+            Some(chain) => chain.write(&*self.device, line),
+            None => self.device.write(line),
+        };
         if self.failing.load(Ordering::Relaxed) != result.is_err() {
             self.log_turn(result.as_ref().err());
         }
@@ -215,6 +254,40 @@ impl Enabled {
             Some(error) => tracing::error!(%device, %error, "audit device does not record"),
             None => tracing::info!(%device, "audit device records again"),
         }
+    }
+}
+
+/// A chain, and the device's lines on their way into it.
+pub(crate) struct Chained {
+    key: ChainKey,
+    state: Mutex<(Chain, Vec<u8>)>,
+}
+
+impl Chained {
+    /// Links entries under `key`, in a new segment after `before`.
+    pub(crate) fn begin(key: &Key256, random: Random, before: Option<Head>) -> Result<Self, RandomError> {
+        let key = ChainKey::new(key);
+        Ok(Self { state: Mutex::new((Chain::begin(key.clone(), random, before)?, Vec::new())), key })
+    }
+
+    /// Writes `lines` with their links. What takes long, hashing them, is done before others are kept out.
+    pub(crate) fn write(&self, device: &dyn Device, lines: &[u8]) -> Result<(), DeviceError> {
+        let digests: Vec<_> = chain::digests(lines).collect();
+        let mut state = lock_soon(&self.state);
+        let (chain, linked) = &mut *state;
+        linked.clear();
+        linked.shrink_to(MOST_KEPT);
+        let head = chain.link(lines, &digests, linked);
+        let written = device.write(linked);
+        match &written {
+            Ok(()) => chain.keep(head),
+            Err(_) => chain.break_off().map_err(|error| DeviceError(error.to_string()))?,
+        }
+        written
+    }
+
+    fn head(&self) -> Option<Head> {
+        lock_soon(&self.state).0.head().cloned()
     }
 }
 

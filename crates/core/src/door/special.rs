@@ -30,6 +30,7 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
             ];
             const BELOW: &[&str] = &[
                 "audit/",
+                "audit-chain/",
                 "auth/",
                 "config/auditing/",
                 "leases/lookup/",

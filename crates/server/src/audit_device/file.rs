@@ -9,10 +9,10 @@ use std::{
     os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
-use keyturn_core::audit::{Device, DeviceError};
+use keyturn_core::audit::{Device, DeviceError, lock_soon};
 use rustix::fs::OFlags;
 
 /// Who may read and write the file.
@@ -43,9 +43,6 @@ impl FromStr for Mode {
     }
 }
 
-/// How often a thread tries for the file before it sleeps; some ten microseconds.
-const TRIES: u32 = 256;
-
 /// Appends to a file, which can be moved away and opened anew.
 #[derive(Debug)]
 pub struct FileDevice {
@@ -72,23 +69,9 @@ impl FileDevice {
     }
 }
 
-impl FileDevice {
-    /// Another thread's `write(2)` takes a microsecond or two, much less than being put to sleep and woken up: a
-    /// while of trying comes first.
-    fn lock_soon(&self) -> MutexGuard<'_, Open> {
-        for _ in 0..TRIES {
-            if let Ok(open) = self.open.try_lock() {
-                return open;
-            }
-            std::hint::spin_loop();
-        }
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Device for FileDevice {
     fn write(&self, line: &[u8]) -> Result<(), DeviceError> {
-        let mut open = self.lock_soon();
+        let mut open = lock_soon(&self.open);
         let Open { file, torn } = &mut *open;
         if *torn {
             file.write_all(b"\n").map_err(|error| failed(&self.path, "cannot be written", &error))?;

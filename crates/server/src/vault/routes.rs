@@ -93,6 +93,7 @@ fn system() -> Result<Router<Route>, InsertError> {
         "audit/"                        => { read: sys::audit::list, list: sys::audit::list }
         "audit/{*path}"                 => { write: sys::audit::enable, delete: sys::audit::disable }
         "audit-hash/{*path}"            => { write: sys::audit::hash }
+        "audit-chain/{*path}"           => { read: sys::audit_chain::head, write: sys::audit_chain::refute }
         "internal/ui/mounts"            => { read: sys::internal_ui::mounts }
         "internal/ui/mounts/{*path}"    => { read: sys::internal_ui::mount }
     })

@@ -49,7 +49,7 @@ fn broker(devices: &[&Arc<Recorder>]) -> Broker {
     let broker = Broker::new();
     for (salt, device) in (0..).zip(devices) {
         let device: Arc<Recorder> = Arc::clone(device);
-        broker.add(info(&salt.to_string()), device, &Key256::new([salt; 32])).expect("added");
+        broker.add(info(&salt.to_string()), device, &Key256::new([salt; 32]), None).expect("added");
     }
     broker
 }
@@ -166,7 +166,7 @@ fn data_that_cannot_be_recorded_is_a_failure_and_is_not_written() {
 #[test]
 fn devices_come_and_go_by_path() {
     let broker = Broker::new();
-    let add = |path: &str| broker.add(info(path), Arc::new(Recorder::default()), &Key256::new([7; 32]));
+    let add = |path: &str| broker.add(info(path), Arc::new(Recorder::default()), &Key256::new([7; 32]), None);
     let in_use = |taken: &str| Err(AddDeviceError::PathInUse { taken: taken.into() });
     assert_eq!(add("prod/file"), Ok(()));
     assert_eq!(add("/stdout/"), Ok(()));

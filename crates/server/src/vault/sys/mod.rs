@@ -1,6 +1,7 @@
 //! The system's own paths, `sys/`; a file is named after its URL.
 
 pub(super) mod audit;
+pub(super) mod audit_chain;
 pub(super) mod auth;
 pub(super) mod capabilities;
 pub(super) mod internal_ui;
