@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::{
-    audit::{Broker, Chained, Claim, Device, DeviceError, DeviceFactory, DeviceInfo, Head},
+    audit::{Broker, Chained, Claim, Device, DeviceError, DeviceFactory, DeviceInfo, Head, Writer},
     barrier::MacPurpose,
     door::Permit,
     keys,
@@ -131,16 +131,12 @@ impl AuditDevices {
         }
         let device = self.factory.open(&info.kind, &info.options).await?;
         // A device that cannot record would keep every later request from being answered, also the one to disable it.
-        let chain = self.chain(&info).await?;
-        let probe = self.probe()?;
-        match &chain {
-            Some(chain) => chain.write(&*device, probe.as_bytes())?,
-            None => device.write(probe.as_bytes())?,
-        }
+        let writer = self.writer(&info, device).await?;
+        writer.probe(self.probe()?.into_bytes())?;
         let suffix: [u8; 4] = self.store.random.bytes().map_err(StoreError::from)?;
         info.accessor = format!("audit_{}_{}", info.kind, hex::encode(suffix));
         self.store.write(keys::audit_device(info.path.trim_end_matches('/')), &StoredDevice::from(&info)).await?;
-        self.enter(info, device, chain);
+        self.enter(info, writer);
         Ok(())
     }
 
@@ -185,15 +181,15 @@ impl AuditDevices {
     }
 
     async fn add(&self, info: DeviceInfo, device: Arc<dyn Device>) -> Result<(), StoreError> {
-        let chain = self.chain(&info).await?;
-        self.enter(info, device, chain);
+        let writer = self.writer(&info, device).await?;
+        self.enter(info, writer);
         Ok(())
     }
 
-    fn enter(&self, info: DeviceInfo, device: Arc<dyn Device>, chain: Option<Chained>) {
+    fn enter(&self, info: DeviceInfo, writer: Writer) {
         // Each device has hashes of its own: two logs cannot be compared by whoever holds both.
         let salt = Key256::new(self.store.barrier.mac(MacPurpose::Audit, &[info.path.as_bytes()]));
-        if let Err(error) = self.broker.add(info, device, &salt, chain) {
+        if let Err(error) = self.broker.add(info, writer, &salt) {
             tracing::error!(%error, "an audit device could not be enabled");
         }
     }
@@ -207,6 +203,10 @@ impl AuditDevices {
         let key = Key256::new(self.store.barrier.mac(MacPurpose::Audit, &[info.path.as_bytes(), b"\0chain"]));
         let before = self.saved_head(&info.path).await?;
         Ok(Some(Chained::begin(&key, Random::default(), before)?))
+    }
+
+    async fn writer(&self, info: &DeviceInfo, device: Arc<dyn Device>) -> Result<Writer, StoreError> {
+        Ok(Writer::new(&info.path, device, self.chain(info).await?))
     }
 
     async fn saved_head(&self, path: &str) -> Result<Option<Head>, StoreError> {

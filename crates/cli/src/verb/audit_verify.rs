@@ -66,16 +66,23 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
         })?;
     }
     let mut check = Check { client, route, walk: Walk::wanting(wanted), batch: Vec::new(), report: Report::default() };
-    for file in &args.files {
-        each_line(file, |number, line| check.line(file, number, line))?;
+    for (index, file) in args.files.iter().enumerate() {
+        each_line(file, |number, line| check.line(Place { file: index, line: Some(number) }, line))?;
     }
     check.ask()?;
     if let Some(head) = head.filter(|head| !check.walk.has_met(&head.segment, head.entries)) {
         let HeadShape { segment, entries } = head;
         let said = format!("the end is missing: entry {entries} of segment {segment} was recorded and is not there");
-        check.report.add(args.files.last().map_or(Path::new(""), PathBuf::as_path), 0, said);
+        check.report.add(Place { file: args.files.len() - 1, line: None }, said);
     }
-    check.report.print(args.format.format)
+    check.report.print(&args.files, args.format.format)
+}
+
+/// A line of one of the files, by its position among them; no line: behind its last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    file: usize,
+    line: Option<u64>,
 }
 
 /// One run over the log.
@@ -83,17 +90,17 @@ struct Check<'a> {
     client: &'a Client,
     route: String,
     walk: Walk,
-    batch: Vec<(PathBuf, u64, Claim)>,
+    batch: Vec<(Place, Claim)>,
     report: Report,
 }
 
 impl Check<'_> {
-    fn line(&mut self, file: &Path, number: u64, line: &[u8]) -> Result<(), Failure> {
+    fn line(&mut self, place: Place, line: &[u8]) -> Result<(), Failure> {
         self.report.entries += 1;
         match self.walk.line(line) {
-            Err(fault) => self.report.add(file, number, fault.to_string()),
+            Err(fault) => self.report.add(place, fault.to_string()),
             Ok(None) => {}
-            Ok(Some(claim)) => self.batch.push((file.to_owned(), number, claim)),
+            Ok(Some(claim)) => self.batch.push((place, claim)),
         }
         if self.batch.len() >= BATCH { self.ask() } else { Ok(()) }
     }
@@ -104,11 +111,11 @@ impl Check<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        let claims: Vec<String> = batch.iter().map(|(_, _, claim)| claim.to_text()).collect();
+        let claims: Vec<String> = batch.iter().map(|(_, claim)| claim.to_text()).collect();
         let reply = self.client.post(&self.route, &json!({ "claims": claims.join("\n") }))?;
         for at in reply.data::<Refuted>()?.refuted {
-            if let Some((file, number, _)) = batch.get(at) {
-                self.report.add(file, *number, Fault::Altered.to_string());
+            if let Some((place, _)) = batch.get(at) {
+                self.report.add(*place, Fault::Altered.to_string());
             }
         }
         Ok(())
@@ -120,27 +127,30 @@ impl Check<'_> {
 struct Report {
     entries: u64,
     faults: usize,
-    told: Vec<(PathBuf, u64, String)>,
+    told: Vec<(Place, String)>,
 }
 
 impl Report {
-    fn add(&mut self, file: &Path, line: u64, what: String) {
+    fn add(&mut self, place: Place, what: String) {
         self.faults += 1;
         if self.told.len() < MOST_TOLD {
-            self.told.push((file.to_owned(), line, what));
+            self.told.push((place, what));
         }
     }
 
-    fn print(mut self, format: Format) -> Result<(), Failure> {
-        self.told.sort();
+    fn print(mut self, files: &[PathBuf], format: Format) -> Result<(), Failure> {
+        self.told.sort_by_key(|(place, _)| (place.file, place.line.unwrap_or(u64::MAX)));
+        let name = |place: &Place| files.get(place.file).map_or_else(String::new, |file| file.display().to_string());
         if format == Format::Json {
-            let told = self.told.iter().map(|(file, line, what)| json!({ "file": file, "line": line, "fault": what }));
-            let told: Vec<_> = told.collect();
+            let shape =
+                |(place, what): &(Place, String)| json!({ "file": name(place), "line": place.line, "fault": what });
+            let told: Vec<_> = self.told.iter().map(shape).collect();
             output::print_json(&json!({ "entries": self.entries, "faults": self.faults, "told": told }))?;
         } else if self.faults > 0 {
             let mut table = Table::new(["file", "line", "fault"]);
-            for (file, line, what) in &self.told {
-                table.row([&file.display().to_string(), &line.to_string(), what]);
+            for (place, what) in &self.told {
+                let line = place.line.map_or_else(|| "-".to_owned(), |line| line.to_string());
+                table.row([&name(place), &line, what]);
             }
             output::print(&table.render())?;
         } else {

@@ -1,33 +1,21 @@
 //! Records each entry on every enabled device, and tells when none of them took it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 
 use super::{
-    chain::{self, Chain, ChainKey, Claim, Head},
-    device::{Device, DeviceError, lock_soon},
+    chain::{Claim, Head},
     entry::{RequestRecord, ResponseRecord, render, render_exchange},
     hash::Hasher,
     redact::RedactError,
+    writer::{Submitted, Writer},
 };
-use crate::{
-    clock::Timestamp,
-    random::{Random, RandomError},
-    secret::Key256,
-};
+use crate::{clock::Timestamp, secret::Key256};
 
 /// Room for an entry of a usual size, so that its buffer is allocated once.
 const USUAL_LINE: usize = 4096;
-
-/// The most bytes of a buffer that is kept for the next entry.
-const MOST_KEPT: usize = 64 << 10;
 
 /// No device recorded the entry: the request must not be carried out, its answer must not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,11 +73,35 @@ pub struct Broker {
 
 struct Enabled {
     info: DeviceInfo,
-    device: Arc<dyn Device>,
     hasher: Hasher,
-    chain: Option<Chained>,
-    /// Whether the last write failed, so that a dead device is logged once and not with every request.
-    failing: AtomicBool,
+    writer: Arc<Writer>,
+}
+
+/// Entries that were handed to every device.
+#[must_use = "whether a device took the entry decides whether the answer may leave"]
+pub struct Recording {
+    devices: usize,
+    taken: bool,
+    waiting: Vec<oneshot::Receiver<bool>>,
+}
+
+impl Recording {
+    /// Waits until each device took the entries or failed.
+    ///
+    /// # Errors
+    /// When none took them.
+    pub async fn done(mut self) -> Result<(), AuditFailure> {
+        for written in self.waiting {
+            self.taken |= written.await.unwrap_or(false);
+        }
+        if self.taken { Ok(()) } else { Err(AuditFailure::NoDevice { devices: self.devices }) }
+    }
+
+    /// Whether it is certain already that none took them.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        !self.taken && self.waiting.is_empty()
+    }
 }
 
 impl Broker {
@@ -102,20 +114,21 @@ impl Broker {
     /// Records that a request is about to be carried out, or refused. Without a device this does nothing.
     ///
     /// # Errors
-    /// When no device recorded it: the request must not be carried out.
-    pub fn record_request(&self, request: &RequestRecord<'_>) -> Result<(), AuditFailure> {
+    /// When it cannot be recorded. Only what [`Recording::done`] says tells that it was: else the request must not be
+    /// carried out.
+    pub fn record_request(&self, request: &RequestRecord<'_>) -> Result<Recording, AuditFailure> {
         self.record(|hasher, line| render(request, None, hasher, line))
     }
 
     /// Records the answer to a request. Without a device this does nothing.
     ///
     /// # Errors
-    /// When no device recorded it: the answer must not be sent.
+    /// When it cannot be recorded. Only what [`Recording::done`] says tells that it was: else the answer must not leave.
     pub fn record_response(
         &self,
         request: &RequestRecord<'_>,
         response: &ResponseRecord<'_>,
-    ) -> Result<(), AuditFailure> {
+    ) -> Result<Recording, AuditFailure> {
         self.record(|hasher, line| render(request, Some(response), hasher, line))
     }
 
@@ -123,45 +136,41 @@ impl Broker {
     /// entry may wait until their answer is ready to leave. Without a device this does nothing.
     ///
     /// # Errors
-    /// When no device recorded them: the answer must not be sent.
+    /// As for [`Self::record_response`].
     pub fn record_exchange(
         &self,
         asked: Timestamp,
         request: &RequestRecord<'_>,
         response: &ResponseRecord<'_>,
-    ) -> Result<(), AuditFailure> {
+    ) -> Result<Recording, AuditFailure> {
         self.record(|hasher, lines| render_exchange(asked, request, response, hasher, lines))
     }
 
-    fn record(&self, render: impl Fn(&Hasher, &mut Vec<u8>) -> Result<(), RedactError>) -> Result<(), AuditFailure> {
+    fn record(
+        &self,
+        render: impl Fn(&Hasher, &mut Vec<u8>) -> Result<(), RedactError>,
+    ) -> Result<Recording, AuditFailure> {
         let devices = self.devices.load();
-        if devices.is_empty() {
-            return Ok(());
-        }
-        let mut recorded = false;
-        let mut line = Vec::with_capacity(USUAL_LINE);
+        let mut recording = Recording { devices: devices.len(), taken: devices.is_empty(), waiting: Vec::new() };
         for enabled in devices.values() {
-            render(&enabled.hasher, &mut line)?;
-            recorded |= enabled.write(&line);
+            let mut lines = Vec::with_capacity(USUAL_LINE);
+            render(&enabled.hasher, &mut lines)?;
+            match enabled.writer.submit(lines) {
+                Submitted::Done(taken) => recording.taken |= taken,
+                Submitted::Waiting(written) => recording.waiting.push(written),
+            }
         }
-        if recorded { Ok(()) } else { Err(AuditFailure::NoDevice { devices: devices.len() }) }
+        Ok(recording)
     }
 
-    /// Enables `device` under `info.path`, its values hashed under `salt`, its entries linked by `chain`, if any.
+    /// Enables the device behind `writer` under `info.path`, its values hashed under `salt`.
     ///
     /// # Errors
     /// When there is no path, or a device is enabled at it, above it or below it (`a/` and `a/b/` exclude each other).
-    pub(crate) fn add(
-        &self,
-        mut info: DeviceInfo,
-        device: Arc<dyn Device>,
-        salt: &Key256,
-        chain: Option<Chained>,
-    ) -> Result<(), AddDeviceError> {
+    pub(crate) fn add(&self, mut info: DeviceInfo, writer: Writer, salt: &Key256) -> Result<(), AddDeviceError> {
         info.path = canonical(&info.path).ok_or(AddDeviceError::NoPath)?;
         let path = info.path.clone();
-        let (hasher, failing) = (Hasher::new(salt), AtomicBool::new(false));
-        let enabled = Arc::new(Enabled { info, device, hasher, chain, failing });
+        let enabled = Arc::new(Enabled { info, hasher: Hasher::new(salt), writer: Arc::new(writer) });
         let mut taken = None;
         self.devices.rcu(|devices| {
             taken = devices.keys().find(|other| other.starts_with(&path) || path.starts_with(*other)).cloned();
@@ -202,20 +211,20 @@ impl Broker {
     /// How far the chain of the device at `path` has come; `None` for a device without one, or without entries.
     #[must_use]
     pub fn head_of(&self, path: &str) -> Option<Head> {
-        self.devices.load().get(&canonical(path)?)?.chain.as_ref()?.head()
+        self.devices.load().get(&canonical(path)?)?.writer.head()
     }
 
     /// Which of `claims` about the log of the device at `path` do not hold; `None` for a device without a chain.
     #[must_use]
     pub fn refute(&self, path: &str, claims: &[Claim]) -> Option<Vec<usize>> {
         let devices = self.devices.load();
-        let chain = devices.get(&canonical(path)?)?.chain.as_ref()?;
-        Some(claims.iter().enumerate().filter(|(_, claim)| !chain.key.holds(claim)).map(|(at, _)| at).collect())
+        let key = devices.get(&canonical(path)?)?.writer.key()?;
+        Some(claims.iter().enumerate().filter(|(_, claim)| !key.holds(claim)).map(|(at, _)| at).collect())
     }
 
     /// How far each chain has come, by its device's path.
     pub(crate) fn heads(&self) -> Vec<(String, Head)> {
-        let head = |(path, enabled): (&String, &Arc<Enabled>)| Some((path.clone(), enabled.chain.as_ref()?.head()?));
+        let head = |(path, enabled): (&String, &Arc<Enabled>)| Some((path.clone(), enabled.writer.head()?));
         self.devices.load().iter().filter_map(head).collect()
     }
 
@@ -223,71 +232,11 @@ impl Broker {
     /// and the reason is logged.
     pub fn reopen_all(&self) {
         for (path, enabled) in self.devices.load().iter() {
-            match enabled.device.reopen() {
+            match enabled.writer.reopen() {
                 Ok(()) => tracing::info!(device = %path, "audit device reopened"),
                 Err(error) => tracing::error!(device = %path, %error, "audit device not reopened; the old file stays"),
             }
         }
-    }
-}
-
-impl Enabled {
-    fn write(&self, line: &[u8]) -> bool {
-        let result = match &self.chain {
-            Some(chain) => chain.write(&*self.device, line),
-            None => self.device.write(line),
-        };
-        if self.failing.load(Ordering::Relaxed) != result.is_err() {
-            self.log_turn(result.as_ref().err());
-        }
-        result.is_ok()
-    }
-
-    /// Logs that the device began to fail, or that it records again: once, whichever thread comes first.
-    #[cold]
-    fn log_turn(&self, error: Option<&DeviceError>) {
-        if self.failing.swap(error.is_some(), Ordering::Relaxed) == error.is_some() {
-            return;
-        }
-        let device = &self.info.path;
-        match error {
-            Some(error) => tracing::error!(%device, %error, "audit device does not record"),
-            None => tracing::info!(%device, "audit device records again"),
-        }
-    }
-}
-
-/// A chain, and the device's lines on their way into it.
-pub(crate) struct Chained {
-    key: ChainKey,
-    state: Mutex<(Chain, Vec<u8>)>,
-}
-
-impl Chained {
-    /// Links entries under `key`, in a new segment after `before`.
-    pub(crate) fn begin(key: &Key256, random: Random, before: Option<Head>) -> Result<Self, RandomError> {
-        let key = ChainKey::new(key);
-        Ok(Self { state: Mutex::new((Chain::begin(key.clone(), random, before)?, Vec::new())), key })
-    }
-
-    /// Writes `lines` with their links. What takes long, hashing them, is done before others are kept out.
-    pub(crate) fn write(&self, device: &dyn Device, lines: &[u8]) -> Result<(), DeviceError> {
-        let digests: Vec<_> = chain::digests(lines).collect();
-        let mut state = lock_soon(&self.state);
-        let (chain, linked) = &mut *state;
-        linked.clear();
-        linked.shrink_to(MOST_KEPT);
-        let head = chain.link(lines, &digests, linked);
-        let written = device.write(linked);
-        match &written {
-            Ok(()) => chain.keep(head),
-            Err(_) => chain.break_off().map_err(|error| DeviceError(error.to_string()))?,
-        }
-        written
-    }
-
-    fn head(&self) -> Option<Head> {
-        lock_soon(&self.state).0.head().cloned()
     }
 }
 

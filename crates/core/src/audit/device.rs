@@ -1,9 +1,6 @@
 //! Where audit entries go: the devices that must take a line before an answer leaves.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::storage::BoxFuture;
 
@@ -36,19 +33,4 @@ pub trait DeviceFactory: Send + Sync {
         kind: &'a str,
         options: &'a BTreeMap<String, String>,
     ) -> BoxFuture<'a, Result<Arc<dyn Device>, DeviceError>>;
-}
-
-/// How often a thread tries for a lock before it sleeps; some ten microseconds.
-const TRIES: u32 = 256;
-
-/// Takes a lock that is held while one `write(2)` is made: a microsecond or two, much less than being put to sleep and
-/// woken up, so a while of trying comes first.
-pub fn lock_soon<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    for _ in 0..TRIES {
-        if let Ok(guard) = mutex.try_lock() {
-            return guard;
-        }
-        std::hint::spin_loop();
-    }
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

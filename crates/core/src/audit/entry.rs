@@ -132,7 +132,7 @@ pub(super) fn render(
     line.clear();
     let token = TokenHashes::of(request.client_token, request.auth.as_ref(), hasher);
     let mut entry = Object::open(line);
-    entry.display("time", request.time);
+    entry.time("time", request.time);
     entry.text("type", if response.is_some() { "response" } else { "request" });
     write_auth(entry.object("auth"), &token, request.auth.as_ref());
     write_request(entry.object("request"), request, &token, hasher)?;
@@ -157,7 +157,7 @@ pub(super) fn render_exchange(
     lines.clear();
     let token = TokenHashes::of(request.client_token, request.auth.as_ref(), hasher);
     let mut entry = Object::open(lines);
-    entry.display("time", asked);
+    entry.time("time", asked);
     entry.text("type", "request");
     let start = entry.position();
     write_auth(entry.object("auth"), &token, request.auth.as_ref());
@@ -167,7 +167,7 @@ pub(super) fn render_exchange(
     entry.close();
     lines.push(b'\n');
     let mut entry = Object::open(lines);
-    entry.display("time", request.time);
+    entry.time("time", request.time);
     entry.text("type", "response");
     entry.repeat(shared);
     write_response(entry.object("response"), request, response, hasher)?;
@@ -186,8 +186,13 @@ struct TokenHashes {
 impl TokenHashes {
     fn of(token: Option<&SecretString>, auth: Option<&AuthRecord<'_>>, hasher: &Hasher) -> Self {
         let accessor = auth.map(|auth| auth.accessor).filter(|accessor| !accessor.is_empty());
+        let token = token.filter(|token| !token.is_empty());
+        if let (Some(token), Some(accessor)) = (token, accessor) {
+            let [token, accessor] = hasher.hash_token(token, accessor);
+            return Self { token: Some(token), accessor: Some(accessor) };
+        }
         Self {
-            token: token.filter(|token| !token.is_empty()).map(|token| hasher.hash_secret(token)),
+            token: token.map(|token| hasher.hash_secret(token)),
             accessor: accessor.map(|accessor| hasher.hash(accessor.as_bytes())),
         }
     }
@@ -219,7 +224,7 @@ fn write_auth(mut object: Object<'_>, token: &TokenHashes, auth: Option<&AuthRec
     object.text("token_type", auth.token_type);
     object.number("token_ttl", auth.token_ttl);
     if let Some(time) = auth.token_issue_time {
-        object.display("token_issue_time", Timestamp::from_second(time.as_second()).unwrap_or(time));
+        object.time("token_issue_time", Timestamp::from_second(time.as_second()).unwrap_or(time));
     }
     object.close();
 }

@@ -6,6 +6,9 @@
 //!
 //! Each device has a key of its own: hashes in one device's log say nothing about those in another's.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::hmac;
 
 use crate::secret::{Key256, SecretString};
@@ -19,13 +22,25 @@ const TEXT_LEN: usize = PREFIX.len() + 2 * TAG_LEN;
 pub struct Hasher {
     // Holds the hash state after the padded key, so that a short value costs two compressions, not four.
     key: hmac::Key,
+    /// The hashes of tokens that were seen lately: each request has one, most of them the same few.
+    recent: [ArcSwapOption<Recent>; RECENT],
+}
+
+/// How many tokens' hashes are kept at the most.
+const RECENT: usize = 64;
+
+/// A token by its accessor, and the hashes of both.
+struct Recent {
+    accessor: String,
+    hashes: [HashText; 2],
 }
 
 impl Hasher {
     /// A hasher keyed by a device's salt.
     #[must_use]
     pub fn new(salt: &Key256) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, salt.expose_secret()) }
+        let recent = std::array::from_fn(|_| ArcSwapOption::empty());
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, salt.expose_secret()), recent }
     }
 
     /// The hash of `value` as it stands in the log.
@@ -36,6 +51,18 @@ impl Hasher {
 
     pub(super) fn hash_secret(&self, value: &SecretString) -> HashText {
         self.hash(value.expose_secret().as_bytes())
+    }
+
+    /// The hashes of a token and of its accessor, which is not empty.
+    pub(super) fn hash_token(&self, token: &SecretString, accessor: &str) -> [HashText; 2] {
+        let slot = &self.recent
+            [accessor.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % RECENT];
+        if let Some(known) = slot.load().as_ref().filter(|known| known.accessor == accessor) {
+            return known.hashes;
+        }
+        let hashes = [self.hash_secret(token), self.hash(accessor.as_bytes())];
+        slot.store(Some(Arc::new(Recent { accessor: accessor.to_owned(), hashes })));
+        hashes
     }
 
     pub(super) fn hash(&self, value: &[u8]) -> HashText {
@@ -74,6 +101,16 @@ mod tests {
             Hasher::new(&Key256::new(key)).hash_str("Hi There"),
             "hmac-sha256:b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
         );
+    }
+
+    #[test]
+    fn a_token_that_was_seen_before_has_the_same_hash() {
+        let hasher = Hasher::new(&Key256::new([1; 32]));
+        for number in [1, 2, 1, 3, 2, 1] {
+            let (token, accessor) = (format!("hvs.{number}"), format!("accessor-{number}"));
+            let hashes = hasher.hash_token(&SecretString::from(token.as_str()), &accessor);
+            assert!(hashes == [hasher.hash(token.as_bytes()), hasher.hash(accessor.as_bytes())], "{number}");
+        }
     }
 
     #[test]

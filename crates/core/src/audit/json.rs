@@ -1,6 +1,8 @@
 //! Writes JSON objects in one pass into a byte buffer, leaving out what is empty, as Vault's audit format does.
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
+
+use jiff::Timestamp;
 
 use super::hash::HashText;
 
@@ -101,13 +103,56 @@ impl<'o> Object<'o> {
         self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    /// Something whose printed form needs no escapes: a time, an address.
+    /// RFC 3339, UTC, with as many digits of the second as it has.
+    pub(super) fn time(&mut self, name: &'static str, time: Timestamp) {
+        let out = self.member(name);
+        out.push(b'"');
+        append_time(out, time);
+        out.push(b'"');
+    }
+
+    /// Something whose printed form needs no escapes: an address.
     pub(super) fn display(&mut self, name: &'static str, value: impl std::fmt::Display) {
         let out = self.member(name);
         out.push(b'"');
         append_plain(out, format_args!("{value}"));
         out.push(b'"');
     }
+}
+
+/// `2026-01-02T03:04:05`, the second that was printed last.
+const SECOND_LEN: usize = 19;
+
+thread_local! {
+    /// Most entries are of the same second as the one before; printing a date costs as much as hashing a value.
+    static LAST: Cell<Option<(i64, [u8; SECOND_LEN])>> = const { Cell::new(None) };
+}
+
+/// As [`Timestamp`]'s own printing has it.
+fn append_time(out: &mut Vec<u8>, time: Timestamp) {
+    let (second, nanos) = (time.as_second(), time.subsec_nanosecond());
+    let known = LAST.get().filter(|(known, _)| *known == second && nanos >= 0);
+    let Some(printed) = known.map(|(_, printed)| printed).or_else(|| print_second(second)).filter(|_| nanos >= 0)
+    else {
+        return append_plain(out, format_args!("{time}"));
+    };
+    out.extend_from_slice(&printed);
+    if nanos > 0 {
+        let start = out.len();
+        append_plain(out, format_args!(".{nanos:09}"));
+        while out.len() > start && out.last() == Some(&b'0') {
+            out.pop();
+        }
+    }
+    out.push(b'Z');
+}
+
+/// Prints a second without its zone and keeps it; `None` where it has not the usual length, before the year 0 or so.
+fn print_second(second: i64) -> Option<[u8; SECOND_LEN]> {
+    let text = Timestamp::from_second(second).ok()?.to_string();
+    let printed: [u8; SECOND_LEN] = text.strip_suffix('Z')?.as_bytes().try_into().ok()?;
+    LAST.set(Some((second, printed)));
+    Some(printed)
 }
 
 pub(super) fn append_hash(out: &mut Vec<u8>, hash: &HashText) {
@@ -157,6 +202,19 @@ mod tests {
             append_text(&mut out, &text);
             prop_assert!(!out.contains(&b'\n'));
             prop_assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_printed_as_ever(seconds in -100_000_000_000_i64..200_000_000_000, nanos in 0..3, digits in 0_u32..10) {
+            let nanos = nanos * 123_456_789 / 10_i32.pow(9 - digits.min(9)) * 10_i32.pow(9 - digits.min(9));
+            let time = Timestamp::new(seconds, nanos).expect("in range");
+            for time in [time, time, Timestamp::new(seconds + 1, nanos).expect("in range")] {
+                let mut out = Vec::new();
+                append_time(&mut out, time);
+                prop_assert_eq!(String::from_utf8(out).expect("UTF-8"), time.to_string());
+            }
         }
     }
 

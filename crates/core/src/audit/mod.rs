@@ -13,11 +13,12 @@ mod entry;
 mod hash;
 mod json;
 mod redact;
+mod writer;
 
-pub(crate) use broker::Chained;
-pub use broker::{AddDeviceError, AuditFailure, Broker, DeviceInfo};
+pub use broker::{AddDeviceError, AuditFailure, Broker, DeviceInfo, Recording};
 pub use chain::{Claim, Digest, Fault, Head, Link, Walk};
-pub use device::{Device, DeviceError, DeviceFactory, lock_soon};
+pub use device::{Device, DeviceError, DeviceFactory};
 pub use entry::{AuthRecord, IssuedAuth, RequestRecord, ResponseRecord};
 pub use hash::Hasher;
 pub use redact::{MAX_DEPTH, RedactError};
+pub(crate) use writer::{Chained, Writer};

@@ -41,7 +41,7 @@ impl Core {
         let mut exchange = Exchange::new(self, ask, routed.as_ref().map(|routed| Arc::clone(&routed.mount)));
         let decided = self.decide(&mut exchange, routed).await;
         let refusal = decided.as_ref().err().map(ToString::to_string);
-        if exchange.decided(refusal).is_err() {
+        if exchange.decided(refusal).await.is_err() {
             return (exchange, Err(Refusal::NotAudited));
         }
         (exchange, decided)

@@ -54,13 +54,14 @@ impl<'a> Exchange<'a> {
 
     /// Records a request that may change something, before it is carried out. One that is refused, reads or lists waits
     /// for its answer: nothing has happened until that leaves, and one write costs half of two.
-    pub(super) fn decided(&mut self, refusal: Option<String>) -> Result<(), AuditFailure> {
+    pub(super) async fn decided(&mut self, refusal: Option<String>) -> Result<(), AuditFailure> {
         self.refusal = refusal;
         if self.refusal.is_some() || matches!(self.operation, Operation::Read | Operation::List) {
             return Ok(());
         }
         self.pending = false;
-        self.core.audit().record_request(&self.request(self.asked))
+        let recording = self.core.audit().record_request(&self.request(self.asked))?;
+        recording.done().await
     }
 
     /// Records the answer, and revokes a token whose last use this was. Without `Ok` the answer must not leave.
@@ -86,6 +87,10 @@ impl<'a> Exchange<'a> {
             self.core.audit().record_response(&request, &response)
         };
         self.pending = false;
+        let recorded = match recorded {
+            Ok(recording) => recording.done().await,
+            Err(failure) => Err(failure),
+        };
         if let Some(caller) = self.caller.as_ref().filter(|caller| caller.entry.uses < 0) {
             // A used-up token is refused already; its record only takes room, so a failure here can wait for its end.
             if let Err(error) = self.core.tokens().revoke_tree(&caller.id).await {
@@ -123,10 +128,12 @@ impl<'a> Exchange<'a> {
 impl Drop for Exchange<'_> {
     /// Records a request whose answer nobody waited for.
     fn drop(&mut self) {
-        if self.pending
-            && let Err(error) = self.core.audit().record_request(&self.request(self.asked))
-        {
-            tracing::error!(%error, "a request whose client went away could not be recorded");
+        if !self.pending {
+            return;
+        }
+        match self.core.audit().record_request(&self.request(self.asked)) {
+            Ok(recording) if !recording.has_failed() => {}
+            _ => tracing::error!("a request whose client went away could not be recorded"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use keyturn_core::audit::{Device, DeviceError, lock_soon};
+use keyturn_core::audit::{Device, DeviceError};
 use rustix::fs::OFlags;
 
 /// Who may read and write the file.
@@ -71,7 +71,7 @@ impl FileDevice {
 
 impl Device for FileDevice {
     fn write(&self, line: &[u8]) -> Result<(), DeviceError> {
-        let mut open = lock_soon(&self.open);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Open { file, torn } = &mut *open;
         if *torn {
             file.write_all(b"\n").map_err(|error| failed(&self.path, "cannot be written", &error))?;

@@ -1,9 +1,15 @@
-use std::sync::{Mutex, atomic::AtomicUsize};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use serde_json::Value;
 
 use super::*;
-use crate::{audit::AuthRecord, secret::SecretString};
+use crate::{
+    audit::{AuthRecord, Device, DeviceError},
+    secret::SecretString,
+};
 
 /// Keeps what it is given, or refuses it.
 #[derive(Default)]
@@ -49,9 +55,16 @@ fn broker(devices: &[&Arc<Recorder>]) -> Broker {
     let broker = Broker::new();
     for (salt, device) in (0..).zip(devices) {
         let device: Arc<Recorder> = Arc::clone(device);
-        broker.add(info(&salt.to_string()), device, &Key256::new([salt; 32]), None).expect("added");
+        let writer = Writer::new(&format!("{salt}/"), device, None);
+        broker.add(info(&salt.to_string()), writer, &Key256::new([salt; 32])).expect("added");
     }
     broker
+}
+
+/// What comes of a recording.
+fn done(recording: Result<Recording, AuditFailure>) -> Result<(), AuditFailure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    runtime.block_on(recording?.done())
 }
 
 /// Keeps the text of every event of its thread.
@@ -88,8 +101,8 @@ impl tracing::Subscriber for Log {
 fn without_a_device_everything_counts_as_recorded() {
     let broker = Broker::new();
     let not_json = RequestRecord { data: Some(b"]"), ..RequestRecord::default() };
-    assert_eq!(broker.record_request(&not_json), Ok(()));
-    assert_eq!(broker.record_response(&not_json, &ResponseRecord::default()), Ok(()));
+    assert_eq!(done(broker.record_request(&not_json)), Ok(()));
+    assert_eq!(done(broker.record_response(&not_json, &ResponseRecord::default())), Ok(()));
 }
 
 #[test]
@@ -99,8 +112,8 @@ fn each_device_gets_each_entry_under_its_own_salt() {
     let token = SecretString::from("canary");
     let request =
         RequestRecord { client_token: Some(&token), auth: Some(AuthRecord::default()), ..RequestRecord::default() };
-    broker.record_request(&request).expect("recorded");
-    broker.record_response(&request, &ResponseRecord::default()).expect("recorded");
+    done(broker.record_request(&request)).expect("recorded");
+    done(broker.record_response(&request, &ResponseRecord::default())).expect("recorded");
 
     for (path, device) in [("0", one), ("1", two)] {
         let entries: Vec<Value> = device.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -116,7 +129,7 @@ fn each_device_gets_each_entry_under_its_own_salt() {
 fn one_device_that_records_is_enough() {
     let good = Arc::default();
     for order in [[&Recorder::broken(), &good], [&good, &Recorder::broken()]] {
-        assert_eq!(broker(&order).record_request(&RequestRecord::default()), Ok(()));
+        assert_eq!(done(broker(&order).record_request(&RequestRecord::default())), Ok(()));
     }
     assert_eq!(good.lines().len(), 2);
 }
@@ -125,9 +138,9 @@ fn one_device_that_records_is_enough() {
 fn no_device_that_records_is_a_failure_until_one_does() {
     let (one, two) = (Recorder::broken(), Recorder::broken());
     let broker = broker(&[&one, &two]);
-    let record = || broker.record_response(&RequestRecord::default(), &ResponseRecord::default());
+    let record = || done(broker.record_response(&RequestRecord::default(), &ResponseRecord::default()));
     assert_eq!(record(), Err(AuditFailure::NoDevice { devices: 2 }));
-    assert_eq!(broker.record_request(&RequestRecord::default()), Err(AuditFailure::NoDevice { devices: 2 }));
+    assert_eq!(done(broker.record_request(&RequestRecord::default())), Err(AuditFailure::NoDevice { devices: 2 }));
 
     two.broken.store(false, Ordering::Relaxed);
     assert_eq!(record(), Ok(()));
@@ -143,7 +156,7 @@ fn a_failing_device_is_logged_once_and_so_is_its_recovery() {
         let request = RequestRecord { path: "canary-path", ..RequestRecord::default() };
         for broken in [true, true, false, false, true] {
             device.broken.store(broken, Ordering::Relaxed);
-            assert_eq!(broker.record_request(&request).is_err(), broken);
+            assert_eq!(done(broker.record_request(&request)).is_err(), broken);
         }
     });
     let [failed, recovered] = [
@@ -157,7 +170,7 @@ fn a_failing_device_is_logged_once_and_so_is_its_recovery() {
 fn data_that_cannot_be_recorded_is_a_failure_and_is_not_written() {
     let device = Arc::default();
     let request = RequestRecord { data: Some(b"{\"a\":hunter2}"), ..RequestRecord::default() };
-    let failure = broker(&[&device]).record_request(&request).expect_err("failure");
+    let failure = done(broker(&[&device]).record_request(&request)).expect_err("failure");
     assert_eq!(failure, AuditFailure::Data(RedactError::NotJson { at: 5 }));
     assert!(!failure.to_string().contains("hunter2"));
     assert!(device.lines().is_empty());
@@ -166,7 +179,10 @@ fn data_that_cannot_be_recorded_is_a_failure_and_is_not_written() {
 #[test]
 fn devices_come_and_go_by_path() {
     let broker = Broker::new();
-    let add = |path: &str| broker.add(info(path), Arc::new(Recorder::default()), &Key256::new([7; 32]), None);
+    let add = |path: &str| {
+        let writer = Writer::new(path, Arc::new(Recorder::default()), None);
+        broker.add(info(path), writer, &Key256::new([7; 32]))
+    };
     let in_use = |taken: &str| Err(AddDeviceError::PathInUse { taken: taken.into() });
     assert_eq!(add("prod/file"), Ok(()));
     assert_eq!(add("/stdout/"), Ok(()));
@@ -192,7 +208,7 @@ fn a_removed_device_gets_nothing_more() {
     let (kept, removed) = (Arc::default(), Arc::default());
     let broker = broker(&[&kept, &removed]);
     assert!(broker.remove("1/"));
-    broker.record_request(&RequestRecord::default()).expect("recorded");
+    done(broker.record_request(&RequestRecord::default())).expect("recorded");
     assert_eq!((kept.lines().len(), removed.lines().len()), (1, 0));
 }
 
