@@ -7,9 +7,11 @@ use crate::{
     audit_devices::{AuditDevices, ConfiguredDevice},
     barrier::{Barrier, BarrierError, KeyStatus},
     clock::{Clock, Timestamp},
+    cubbyhole::Cubbyhole,
     door::Permit,
     keys,
     kv::Kv,
+    lease::Leases,
     login::Logins,
     mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
     policies::Policies,
@@ -17,6 +19,7 @@ use crate::{
     secret::SecretString,
     store::{Store, StoreError},
     token::{Entry, Issued, TokenError, TokenKind, Tokens, Which},
+    wrapping::Wrapping,
 };
 
 /// The open store.
@@ -27,6 +30,9 @@ pub struct Core {
     tokens: Arc<Tokens>,
     kv: Kv,
     logins: Logins,
+    cubbyhole: Cubbyhole,
+    wrapping: Wrapping,
+    leases: Leases,
     audit_devices: AuditDevices,
 }
 
@@ -62,7 +68,19 @@ impl Core {
         let tokens = Arc::new(Tokens::new(Arc::clone(&store), Arc::clone(&policies), Arc::clone(&mounts)));
         let audit_devices = AuditDevices::load(Arc::clone(&store), factory, configured).await?;
         let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens));
-        let core = Self { kv: Kv::new(Arc::clone(&store)), store, mounts, policies, tokens, logins, audit_devices };
+        tokens.index_leases().await?;
+        let core = Self {
+            kv: Kv::new(Arc::clone(&store)),
+            cubbyhole: Cubbyhole::new(Arc::clone(&store), Arc::clone(&tokens)),
+            wrapping: Wrapping::new(Arc::clone(&store), Arc::clone(&tokens)),
+            leases: Leases::new(Arc::clone(&store), Arc::clone(&tokens)),
+            store,
+            mounts,
+            policies,
+            tokens,
+            logins,
+            audit_devices,
+        };
         core.sweep().await?;
         Ok(core)
     }
@@ -152,9 +170,8 @@ impl Core {
     /// Removes what disabled and moved mounts left behind.
     async fn sweep(&self) -> Result<(), StoreError> {
         for (name, left) in self.store.read_all::<Leftover>(keys::SWEEPS).await? {
-            if left.auth {
-                self.tokens.revoke_issued_below(&left.path).await?;
-            }
+            // Wrapping tokens of answers from below the path go as well, hence for secrets engines too.
+            self.tokens.revoke_issued_below(&left.path).await?;
             for prefix in left.uuid.as_deref().map(keys::of_mount).into_iter().flatten() {
                 self.store.delete_below(&prefix).await?;
             }
@@ -232,6 +249,24 @@ impl Core {
     #[must_use]
     pub fn logins(&self) -> &Logins {
         &self.logins
+    }
+
+    /// What tokens keep for themselves.
+    #[must_use]
+    pub fn cubbyhole(&self) -> &Cubbyhole {
+        &self.cubbyhole
+    }
+
+    /// The wrapped answers.
+    #[must_use]
+    pub fn wrapping(&self) -> &Wrapping {
+        &self.wrapping
+    }
+
+    /// The leases.
+    #[must_use]
+    pub fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// The audit devices.

@@ -11,7 +11,11 @@
 //! token/accessor/<hash>                    the accessor's token
 //! token/child/<hash>/<hash>                a token's child
 //! token/expiry/<seconds>/<hash>            tokens by the time they end; seconds as 16 hex digits
+//! token/lease/<path>/h<hash>               tokens that end, by the path that issued them (lease)
+//! token/leases-indexed                     the index above is complete
 //! token/role/<name>                        a token role
+//! cubbyhole/<hash>/<name>                  what a token keeps in its cubbyhole
+//! wrapping/<hash>                          the answer that a wrapping token stands for (wrapping)
 //! kv/<uuid>/config                         a versioned mount's settings
 //! kv/<uuid>/meta/<name>                    a secret (kv::Secret)
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
@@ -35,6 +39,8 @@ pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
 pub(crate) const TOKENS: &[u8] = b"token/id/";
 pub(crate) const TOKEN_ACCESSORS: &[u8] = b"token/accessor/";
 pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
+pub(crate) const TOKEN_LEASES: &[u8] = b"token/lease/";
+pub(crate) const TOKEN_LEASES_INDEXED: &[u8] = b"token/leases-indexed";
 pub(crate) const TOKEN_ROLES: &[u8] = b"token/role/";
 
 /// Joins the parts to a key.
@@ -80,6 +86,24 @@ pub(crate) fn token_child(parent: &str, child: &str) -> Key {
 
 pub(crate) fn token_expiry(at: Timestamp, id: &str) -> Key {
     format!("token/expiry/{:016x}/{id}", at.as_second().max(0)).into_bytes()
+}
+
+/// The lease of a token that was issued at `path`.
+pub(crate) fn token_lease(path: &str, id: &str) -> Key {
+    join(&[TOKEN_LEASES, path.as_bytes(), b"/h", id.as_bytes()])
+}
+
+/// The prefix of all that a token keeps in its cubbyhole.
+pub(crate) fn cubbyhole(token: &str) -> Key {
+    join(&[b"cubbyhole/", token.as_bytes(), b"/"])
+}
+
+pub(crate) fn cubbyhole_entry(token: &str, name: &str) -> Key {
+    join(&[b"cubbyhole/", token.as_bytes(), b"/", name.as_bytes()])
+}
+
+pub(crate) fn wrapping(token: &str) -> Key {
+    join(&[b"wrapping/", token.as_bytes()])
 }
 
 pub(crate) fn token_role(name: &str) -> Key {

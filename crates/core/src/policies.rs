@@ -14,7 +14,9 @@ use crate::{
     keys,
     policy::{
         self, Acl, Policy,
-        builtin::{DEFAULT, DEFAULT_TEXT, NameError, NameUse, ROOT, validate_name},
+        builtin::{
+            DEFAULT, DEFAULT_TEXT, NameError, NameUse, RESPONSE_WRAPPING, RESPONSE_WRAPPING_TEXT, ROOT, validate_name,
+        },
     },
     store::{Store, StoreError},
 };
@@ -79,6 +81,11 @@ impl Policies {
             }
             snapshot.texts.insert(name, text);
         }
+        // After the stored ones: nothing that is stored stands in its place.
+        match Policy::parse(RESPONSE_WRAPPING, RESPONSE_WRAPPING_TEXT) {
+            Ok(policy) => _ = snapshot.policies.insert(RESPONSE_WRAPPING.to_owned(), Arc::new(policy)),
+            Err(error) => tracing::error!(%error, "the policy of wrapping tokens does not parse; it grants nothing"),
+        }
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
     }
@@ -105,13 +112,16 @@ impl Policies {
         name == ROOT || self.snapshot.load().texts.contains_key(name)
     }
 
-    /// The text of a policy; empty for `root`, which has none.
+    /// The text of a policy; empty for `root`, which has none. That of wrapping tokens is read but not listed.
     #[must_use]
     pub fn read(&self, permit: Permit, name: &str) -> Option<String> {
         permit.spend();
         let name = name.to_lowercase();
         if name == ROOT {
             return Some(String::new());
+        }
+        if name == RESPONSE_WRAPPING {
+            return Some(RESPONSE_WRAPPING_TEXT.to_owned());
         }
         self.snapshot.load().texts.get(&name).cloned()
     }

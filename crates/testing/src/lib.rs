@@ -60,6 +60,8 @@ pub struct TestNode {
     pub clock: Arc<ManualClock>,
     /// Its audit log.
     pub audit: Arc<Recording>,
+    /// What lies below its barrier.
+    pub storage: Arc<Embedded>,
     /// The one share that unseals it.
     pub share: SecretBytes,
     /// A token that may do everything.
@@ -75,7 +77,7 @@ impl TestNode {
         let start = Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH);
         let clock = Arc::new(ManualClock::new(start));
         let storage = Arc::new(Embedded::in_memory()?);
-        let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), clock.clone()));
+        let seal = Arc::new(ShamirSeal::new(storage.clone(), BarrierOptions::default(), clock.clone()));
         let audit = Arc::new(Recording::default());
         let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
         let device = ConfiguredDevice { info, device: audit.clone() };
@@ -84,7 +86,7 @@ impl TestNode {
         let share = made.shares.into_iter().next().unwrap_or_default();
         node.unseal(share.clone()).await?;
         let root_token = node.prepare_development(None).await?;
-        Ok(Self { node, clock, audit, share, root_token })
+        Ok(Self { node, clock, audit, storage, share, root_token })
     }
 
     /// The open store.

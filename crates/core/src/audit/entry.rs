@@ -11,7 +11,8 @@
 //!             "client_token_accessor":H,"namespace":{"id":"root"},"path":…,"data":D,"remote_address":…,
 //!             "remote_port":…,"wrap_ttl":seconds},
 //!  "response":{"auth":{…},"mount_point":…,"mount_type":…,"mount_accessor":…,"secret":{"lease_id":…},"data":D,
-//!              "warnings":[…]},                            in a response entry
+//!              "warnings":[…],"wrap_info":{"ttl":seconds,"token":H,"accessor":H,"creation_time":RFC 3339,
+//!              "creation_path":…,"wrapped_accessor":H}},   in a response entry
 //!  "error":"…"}
 //! ```
 //!
@@ -28,7 +29,10 @@ use super::{
     json::Object,
     redact::{RedactError, redact},
 };
-use crate::secret::SecretString;
+use crate::{secret::SecretString, wrapping::WrapInfo};
+
+/// Members of an unwrapped `auth` object that stand in clear in any other.
+const AUTH_IN_CLEAR: [&str; 5] = ["policies", "token_policies", "identity_policies", "entity_id", "token_type"];
 
 /// What is recorded of a request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -105,6 +109,10 @@ pub struct ResponseRecord<'a> {
     pub clear_names: &'a [String],
     /// The token that the answer hands out, at a login or from `auth/token/create`.
     pub auth: Option<IssuedAuth<'a>>,
+    /// The token that an unwrapped answer hands out: the text of its `auth` object, in place of `auth`.
+    pub auth_text: Option<&'a [u8]>,
+    /// What stands for an answer that was wrapped.
+    pub wrapped: Option<&'a WrapInfo>,
     /// The lease that the answer begins. In clear.
     pub lease_id: Option<&'a str>,
     /// What the answer warns of. In clear.
@@ -263,6 +271,8 @@ fn write_response(
     if let Some(IssuedAuth { client_token, auth }) = &response.auth {
         let token = TokenHashes::of(Some(client_token), Some(auth), hasher);
         write_auth(object.object("auth"), &token, Some(auth));
+    } else if let Some(auth) = response.auth_text {
+        redact(auth, &AUTH_IN_CLEAR.map(str::to_owned), hasher, object.member("auth"))?;
     }
     write_mount(&mut object, request);
     if let Some(lease_id) = response.lease_id.filter(|id| !id.is_empty()) {
@@ -272,8 +282,22 @@ fn write_response(
     }
     write_data(&mut object, response.data, response.clear_names, hasher)?;
     object.texts("warnings", response.warnings);
+    if let Some(info) = response.wrapped {
+        write_wrap_info(object.object("wrap_info"), info, hasher);
+    }
     object.close();
     Ok(())
+}
+
+fn write_wrap_info(mut object: Object<'_>, info: &WrapInfo, hasher: &Hasher) {
+    object.number("ttl", info.ttl);
+    object.hash("token", Some(&hasher.hash_secret(&info.token)));
+    object.hash("accessor", Some(&hasher.hash(info.accessor.as_bytes())));
+    object.display("creation_time", info.created);
+    object.text("creation_path", &info.path);
+    let wrapped = info.wrapped_accessor.as_deref().map(|accessor| hasher.hash(accessor.as_bytes()));
+    object.hash("wrapped_accessor", wrapped.as_ref());
+    object.close();
 }
 
 fn write_mount(object: &mut Object<'_>, request: &RequestRecord<'_>) {

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Ask, Caller, Exchange, Permit, special};
@@ -12,6 +13,7 @@ use crate::{
     core::Core,
     mount::{Engine, Routed},
     policy::{AclAsk, Decision, Grant, Operation},
+    secret::SecretString,
     store::StoreError,
     token::{self, Presented},
 };
@@ -26,6 +28,9 @@ pub enum Refusal {
     /// No audit device could record the request.
     #[error("internal error: no audit device could record the request")]
     NotAudited,
+    /// The wrapping token that the request is about is none, or no longer.
+    #[error("wrapping token is not valid or does not exist")]
+    NotWrapping,
     /// Nothing is mounted there; told only to those with a good token.
     #[error("no handler for route {0:?}. route entry not found.")]
     NoRoute(String),
@@ -50,18 +55,25 @@ impl Core {
     async fn decide(&self, exchange: &mut Exchange<'_>, routed: Option<Routed>) -> Result<Permit, Refusal> {
         let Some(routed) = routed else {
             // What is not mounted is told only to those who might use it if it were.
-            let caller = self.identify(exchange).await?.ok_or(Refusal::Denied)?;
+            let caller = self.identify(exchange, true).await?.ok_or(Refusal::Denied)?;
             ask_policy(exchange, &caller, exchange.operation).ok_or(Refusal::Denied)?;
             return Err(Refusal::NoRoute(exchange.ask.path.to_owned()));
         };
         let rest = routed.rest(exchange.ask.path);
         let engine = routed.mount.engine;
+        let about_wrapping = special::is_about_wrapping(engine, rest);
+        if about_wrapping {
+            self.check_wrapping_token(exchange).await?;
+        }
         if special::is_open(engine, rest) {
-            let caller = self.identify(exchange).await?;
+            // No token is needed, so none is used.
+            let caller = self.identify(exchange, false).await?;
             return Ok(permit(exchange, &routed, caller, Grant::default(), true));
         }
-        let caller = self.identify(exchange).await?.ok_or(Refusal::Denied)?;
-        exchange.operation = self.create_or_update(exchange.ask.operation, &routed, rest).await?;
+        // A wrapping token that was good a moment ago and is not now was used by somebody else.
+        let unknown = if about_wrapping { Refusal::NotWrapping } else { Refusal::Denied };
+        let caller = self.identify(exchange, true).await?.ok_or(unknown)?;
+        exchange.operation = self.create_or_update(exchange.ask.operation, &routed, rest, &caller).await?;
         let grant = ask_policy(exchange, &caller, exchange.operation).ok_or(Refusal::Denied)?;
         if special::needs_sudo(engine, rest) && !grant.sudo && !grant.root {
             return Err(Refusal::Denied);
@@ -74,15 +86,15 @@ impl Core {
         Ok(permit(exchange, &routed, Some(caller), grant, either_write))
     }
 
-    /// Finds out who asks. A counted token loses a use here, whatever comes of the request.
-    async fn identify(&self, exchange: &mut Exchange<'_>) -> Result<Option<Arc<Caller>>, StoreError> {
+    /// Finds out who asks. A counted token loses a use here if the path asks for one, whatever comes of the request.
+    async fn identify(&self, exchange: &mut Exchange<'_>, uses: bool) -> Result<Option<Arc<Caller>>, StoreError> {
         let Some(token) = exchange.ask.token else { return Ok(None) };
         let Some(mut presented) = self.tokens().resolve(token).await? else { return Ok(None) };
         let address = exchange.ask.remote.map(|remote| remote.ip());
         if !token::address_allowed(&presented.entry.bound_cidrs, address) {
             return Ok(None);
         }
-        if presented.entry.uses > 0 {
+        if uses && presented.entry.uses > 0 {
             match self.tokens().take_use(presented).await? {
                 None => return Ok(None),
                 Some(counted) => presented = counted,
@@ -95,8 +107,31 @@ impl Core {
         Ok(Some(caller))
     }
 
+    /// Whether the wrapping token in the request's parameters, or else the caller's own, is good.
+    async fn check_wrapping_token(&self, exchange: &Exchange<'_>) -> Result<(), Refusal> {
+        #[derive(Deserialize)]
+        struct Named {
+            token: Option<SecretString>,
+        }
+        let data = exchange.ask.data.expose_secret();
+        let named = if data.is_empty() {
+            None
+        } else {
+            let read: Named = serde_json::from_slice(data).map_err(|_| Refusal::NotWrapping)?;
+            read.token.filter(|token| !token.is_empty())
+        };
+        let token = named.as_ref().or(exchange.ask.token).ok_or(Refusal::Denied)?;
+        if self.wrapping().is_good(token).await? { Ok(()) } else { Err(Refusal::NotWrapping) }
+    }
+
     /// A write to what does not exist yet is a `Create`, for engines that can tell.
-    async fn create_or_update(&self, asked: Operation, routed: &Routed, rest: &str) -> Result<Operation, StoreError> {
+    async fn create_or_update(
+        &self,
+        asked: Operation,
+        routed: &Routed,
+        rest: &str,
+        caller: &Caller,
+    ) -> Result<Operation, StoreError> {
         if asked != Operation::Update {
             return Ok(asked);
         }
@@ -108,6 +143,7 @@ impl Core {
                 Some(name) => self.tokens().find_role(name).await?.is_some(),
                 None => true,
             },
+            Engine::Cubbyhole => self.cubbyhole().exists(caller, rest).await?,
             Engine::System => true,
         };
         Ok(if exists { Operation::Update } else { Operation::Create })

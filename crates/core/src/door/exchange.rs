@@ -11,6 +11,7 @@ use crate::{
     policy::Operation,
     secret::SecretBytes,
     token::{Entry, Issued},
+    wrapping::{WrapInfo, Wrapped, WrappingError},
 };
 
 /// A request under way. It must be concluded before its answer leaves, whatever the answer is.
@@ -34,6 +35,10 @@ pub struct Answer<'a> {
     pub data: Option<&'a SecretBytes>,
     /// The token that it hands out.
     pub issued: Option<&'a Issued>,
+    /// The answer that was wrapped and is unwrapped now hands out this token: the text of an `auth` object.
+    pub unwrapped_auth: Option<&'a SecretBytes>,
+    /// What stands for the answer if it was wrapped; the answer itself is not recorded then.
+    pub wrapped: Option<&'a WrapInfo>,
     /// What it warns of.
     pub warnings: &'a [String],
     /// Why the request failed.
@@ -56,12 +61,23 @@ impl<'a> Exchange<'a> {
     /// for its answer: nothing has happened until that leaves, and one write costs half of two.
     pub(super) async fn decided(&mut self, refusal: Option<String>) -> Result<(), AuditFailure> {
         self.refusal = refusal;
-        if self.refusal.is_some() || matches!(self.operation, Operation::Read | Operation::List) {
+        let changes_nothing =
+            matches!(self.operation, Operation::Read | Operation::List) && self.ask.wrap_ttl.is_none();
+        if self.refusal.is_some() || changes_nothing {
             return Ok(());
         }
         self.pending = false;
         let recording = self.core.audit().record_request(&self.request(self.asked))?;
         recording.done().await
+    }
+
+    /// Keeps the answer for whoever unwraps it, instead of sending it. `accessor`: that of the token or secret id in it.
+    ///
+    /// # Errors
+    /// When wrapping was not asked for, or the store fails: then nothing may be sent at all.
+    pub async fn wrap(&self, answer: &Wrapped, accessor: Option<String>) -> Result<WrapInfo, WrappingError> {
+        let ttl = self.ask.wrap_ttl.filter(|_| self.refusal.is_none()).ok_or(WrappingError::NotAsked)?;
+        self.core.wrapping().wrap(self.ask.path, ttl, answer, accessor).await
     }
 
     /// Records the answer, and revokes a token whose last use this was. Without `Ok` the answer must not leave.
@@ -76,6 +92,8 @@ impl<'a> Exchange<'a> {
                 client_token: &issued.token,
                 auth: AuthRecord { num_uses: uses(&issued.entry), ..describe(&issued.entry) },
             }),
+            auth_text: answer.unwrapped_auth.map(SecretBytes::expose_secret),
+            wrapped: answer.wrapped,
             lease_id: None,
             warnings: answer.warnings,
             error: answer.error,

@@ -7,9 +7,17 @@ pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
     match engine {
         Engine::AppRole => rest == "login",
         Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
-        Engine::System => rest == "internal/ui/mounts" || rest.starts_with("internal/ui/mounts/"),
-        Engine::Token | Engine::Kv1 | Engine::Kv2 => false,
+        Engine::System => {
+            matches!(rest, "internal/ui/mounts" | "wrapping/lookup") || rest.starts_with("internal/ui/mounts/")
+        }
+        Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => false,
     }
+}
+
+/// Whether a request is about a wrapping token, which is looked at before anything else: that it is good no longer is
+/// told to whoever brings it.
+pub(super) fn is_about_wrapping(engine: Engine, rest: &str) -> bool {
+    engine == Engine::System && matches!(rest, "wrapping/lookup" | "wrapping/rewrap" | "wrapping/unwrap")
 }
 
 /// Whether a path below a mount needs sudo besides the capability for the operation.
@@ -45,7 +53,7 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
         }
         // `revoke-orphan` and parts of `create` need it too, but say so in words of their own.
         Engine::Token => matches!(rest, "accessors" | "accessors/"),
-        Engine::Kv1 | Engine::Kv2 | Engine::AppRole | Engine::UserPass => false,
+        Engine::Kv1 | Engine::Kv2 | Engine::AppRole | Engine::UserPass | Engine::Cubbyhole => false,
     }
 }
 
@@ -60,5 +68,7 @@ mod tests {
         assert!(!is_open(Engine::AppRole, "login/x"));
         assert!(is_open(Engine::System, "internal/ui/mounts/secret/x"));
         assert!(!is_open(Engine::System, "mounts"));
+        assert!(is_open(Engine::System, "wrapping/lookup") && !is_open(Engine::System, "wrapping/unwrap"));
+        assert!(!is_open(Engine::Cubbyhole, "wrapping/lookup"));
     }
 }

@@ -21,11 +21,7 @@ impl Kv {
     /// When the name is unfit, the object is empty, or the store fails.
     pub async fn flat_write(&self, permit: Permit, fields: &SecretBytes) -> Result<(), KvError> {
         let key = flat_key(&permit)?;
-        let fields = json::normalize(fields.expose_secret()).map_err(|error| KvError::Invalid(error.to_string()))?;
-        if fields.expose_secret() == b"{}" {
-            return Err(KvError::Invalid("missing data fields".to_owned()));
-        }
-        check_size(fields.expose_secret())?;
+        let fields = flat_payload(fields)?;
         let _lock = self.store.lock(&key).await;
         let found = self.store.barrier.get(&key).await.map_err(StoreError::from)?;
         if !permit.still_fits(found.is_some()) {
@@ -46,6 +42,16 @@ impl Kv {
         let _lock = self.store.lock(&key).await;
         Ok(self.store.delete(key).await?)
     }
+}
+
+/// Checks a payload of fields without versions, and gives it as it is stored.
+pub(crate) fn flat_payload(fields: &SecretBytes) -> Result<SecretBytes, KvError> {
+    let fields = json::normalize(fields.expose_secret()).map_err(|error| KvError::Invalid(error.to_string()))?;
+    if fields.expose_secret() == b"{}" {
+        return Err(KvError::Invalid("missing data fields".to_owned()));
+    }
+    check_size(fields.expose_secret())?;
+    Ok(fields)
 }
 
 fn flat_key(permit: &Permit) -> Result<Key, KvError> {

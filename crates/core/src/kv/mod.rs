@@ -20,6 +20,7 @@ use std::{
 };
 
 pub use config::MountSettings;
+pub(crate) use flat::flat_payload;
 pub use metadata::{MetadataChange, SecretView};
 pub use payload::Payload;
 pub use read::{Reading, VersionView};
@@ -142,7 +143,7 @@ impl Place {
 }
 
 /// Checks a name: 1 to [`MAX_NAME_LEN`] bytes, segments of visible text between single slashes, none of them dots.
-fn check_name(name: &str) -> Result<(), KvError> {
+pub(crate) fn check_name(name: &str) -> Result<(), KvError> {
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > MAX_NAME_LEN {
@@ -160,7 +161,7 @@ fn check_name(name: &str) -> Result<(), KvError> {
 }
 
 /// Checks the prefix of a listing: empty, or a name that ends with a slash.
-fn check_prefix(prefix: &str) -> Result<(), KvError> {
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), KvError> {
     match prefix.strip_suffix('/') {
         None if prefix.is_empty() => Ok(()),
         None => Err(KvError::UnsupportedPath),

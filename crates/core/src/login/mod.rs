@@ -113,7 +113,7 @@ pub(crate) async fn terms(store: &Store, mount: &Mount, entry: &Entry) -> Result
     match mount.engine {
         Engine::AppRole => approle::terms(store, mount, entry).await.map(Some),
         Engine::UserPass => userpass::terms(store, mount, entry).await.map(Some),
-        Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 => Ok(None),
+        Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => Ok(None),
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Engine {
     AppRole,
     /// Logins by username and password.
     UserPass,
+    /// What each token keeps for itself, `cubbyhole/`.
+    Cubbyhole,
 }
 
 impl Engine {
@@ -62,13 +64,14 @@ impl Engine {
             Self::Token => "token",
             Self::AppRole => "approle",
             Self::UserPass => "userpass",
+            Self::Cubbyhole => "cubbyhole",
         }
     }
 
     /// Whether the engine belongs to the server and can be neither disabled nor moved.
     #[must_use]
     pub fn is_builtin(self) -> bool {
-        matches!(self, Self::System | Self::Token)
+        matches!(self, Self::System | Self::Token | Self::Cubbyhole)
     }
 
     /// Whether the engine is an auth method.

@@ -157,11 +157,12 @@ impl Mounts {
         Ok(())
     }
 
-    /// Mounts what every server has: `sys/` and `auth/token/`.
+    /// Mounts what every server has: `sys/`, `auth/token/` and `cubbyhole/`.
     pub(crate) async fn enable_builtins(&self) -> Result<(), MountError> {
         for (path, engine, description) in [
             ("sys/", Engine::System, "system endpoints used for control, policy and debugging"),
             ("auth/token/", Engine::Token, "token based credentials"),
+            ("cubbyhole/", Engine::Cubbyhole, "per-token private secret storage"),
         ] {
             if !self.table.load().contains_key(path) {
                 let mount = self.build(Enable {
@@ -170,7 +171,7 @@ impl Mounts {
                     description: description.to_owned(),
                     options: BTreeMap::new(),
                     config: MountConfig::default(),
-                    local: false,
+                    local: engine == Engine::Cubbyhole,
                     seal_wrap: false,
                 })?;
                 self.store.write(keys::mount(path), &mount).await?;
@@ -284,6 +285,10 @@ impl Mounts {
         permit.spend();
         let _changing = self.changing.lock().await;
         let mount = self.at(path).ok_or_else(|| MountError::NotMounted(path.to_owned()))?;
+        if mount.engine == Engine::Cubbyhole {
+            // Its audit settings would put what tokens keep for themselves into the log in clear.
+            return Err(MountError::Builtin { verb: "tune", path: mount.path.clone() }.into());
+        }
         let mut tuned = Tunable {
             description: mount.description.clone(),
             options: mount.options.clone(),

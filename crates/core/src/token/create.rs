@@ -6,8 +6,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
 
 use super::{
-    BATCH_PREFIX, Entry, MAX_TOKEN_LEN, Role, RoleTokenType, SERVICE_PREFIX, TokenError, TokenId, TokenKind, Tokens,
-    sanitize_policies,
+    BATCH_PREFIX, Entry, MAX_ISSUER_PATH, MAX_TOKEN_LEN, Role, RoleTokenType, SERVICE_PREFIX, TokenError, TokenId,
+    TokenKind, Tokens, sanitize_policies,
     ttl::{Bounds, tighter},
 };
 use crate::{
@@ -142,30 +142,49 @@ impl Tokens {
             }
             return Ok(Issued { token, entry, warnings: Vec::new() });
         }
-        let random = &self.store.random;
+        if entry.path.len() > MAX_ISSUER_PATH {
+            return Err(TokenError::invalid(format!(
+                "the path that issues the token would be longer than {MAX_ISSUER_PATH} bytes: shorten the role's name or path_suffix"
+            )));
+        }
         let token = match id {
             Some(id) => id,
-            None => {
-                let body = random.base62(TOKEN_CHARS).map_err(StoreError::from)?;
-                SecretString::new(format!("{SERVICE_PREFIX}{}", body.expose_secret()))
-            }
+            None => self.new_token()?,
         };
-        entry.accessor = random.base62(TOKEN_CHARS).map_err(StoreError::from)?.expose_secret().to_owned();
+        entry.accessor = self.new_accessor()?;
         self.insert(&self.id_of(&token), &entry).await?;
         Ok(Issued { token, entry, warnings: Vec::new() })
+    }
+
+    pub(crate) fn new_token(&self) -> Result<SecretString, StoreError> {
+        let body = self.store.random.base62(TOKEN_CHARS)?;
+        Ok(SecretString::new(format!("{SERVICE_PREFIX}{}", body.expose_secret())))
+    }
+
+    pub(crate) fn new_accessor(&self) -> Result<String, StoreError> {
+        Ok(self.store.random.base62(TOKEN_CHARS)?.expose_secret().to_owned())
+    }
+
+    /// What is stored of a service token, its parent's record of it excepted. `entry` has its accessor.
+    pub(crate) fn records(&self, id: &TokenId, entry: &Entry) -> Result<Batch, StoreError> {
+        let key = keys::token(&id.0);
+        let accessor_key = keys::token_accessor(&self.accessor_hash(&entry.accessor));
+        let mut batch = Batch::new()
+            .expect(key.clone(), None)
+            .put(key, Store::encode(entry)?)
+            .put(accessor_key, Store::encode(&(&id.0, &entry.accessor))?);
+        if let Some(end) = entry.expires {
+            batch = batch
+                .put(keys::token_expiry(end, &id.0), Store::encode(&())?)
+                .put(keys::token_lease(&entry.path, &id.0), Store::encode(&())?);
+        }
+        Ok(batch)
     }
 
     async fn insert(&self, id: &TokenId, entry: &Entry) -> Result<(), TokenError> {
         loop {
             let key = keys::token(&id.0);
-            let accessor_key = keys::token_accessor(&self.accessor_hash(&entry.accessor));
-            let mut batch = Batch::new()
-                .expect(key.clone(), None)
-                .put(key.clone(), Store::encode(entry)?)
-                .put(accessor_key, Store::encode(&(&id.0, &entry.accessor))?);
-            if let Some(end) = entry.expires {
-                batch = batch.put(keys::token_expiry(end, &id.0), Store::encode(&())?);
-            }
+            let mut batch = self.records(id, entry)?;
             if let Some(parent) = &entry.parent {
                 // The parent must still be there when the child is written, or the child would outlive it.
                 let seen = self.find(parent).await?.ok_or(TokenError::BadToken)?;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{self, Timestamp, nanos};
+use crate::{
+    clock::{self, Timestamp, nanos},
+    policy::builtin::RESPONSE_WRAPPING,
+};
 
 /// The prefix of service tokens.
 pub const SERVICE_PREFIX: &str = "hvs.";
@@ -91,6 +94,12 @@ impl Entry {
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> u64 {
         self.expires.map_or(0, |end| clock::seconds_until(now, end))
+    }
+
+    /// Whether it stands for a wrapped answer and can do nothing but be unwrapped.
+    #[must_use]
+    pub fn is_wrapping(&self) -> bool {
+        matches!(self.policies.as_slice(), [only] if only == RESPONSE_WRAPPING)
     }
 
     /// Whether it has the root policy.

@@ -3,7 +3,6 @@
 
 use super::{TokenError, TokenId, Tokens};
 use crate::{
-    barrier::Batch,
     clock::Timestamp,
     door::Permit,
     keys,
@@ -64,11 +63,11 @@ impl Tokens {
         tidied: &mut Tidied,
     ) -> Result<(), StoreError> {
         let mut leaves = Vec::new();
-        let mut index = Batch::new();
-        for (key, id) in chunk {
-            index = index.delete(key.clone());
+        let index: Vec<Key> = chunk.iter().map(|(key, _)| key.clone()).collect();
+        for (_, id) in chunk {
             match self.find(id).await {
-                Ok(Some(seen)) if seen.value.expires.is_some_and(|end| end <= now) => {
+                // Ended, or used up by a request that did not live to remove it.
+                Ok(Some(seen)) if !seen.value.is_live(now) => {
                     tidied.expired += 1;
                     if self.has_children(id).await? {
                         self.revoke_tree(id).await?;
@@ -80,7 +79,7 @@ impl Tokens {
                 Err(error) => tracing::error!(%error, "a token's record cannot be read; it stays where it is"),
             }
         }
-        self.remove(&leaves, index).await?;
+        self.remove(&leaves, &index).await?;
         // A child that was being created meanwhile.
         for id in leaves {
             if self.has_children(&id).await? {

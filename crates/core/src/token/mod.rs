@@ -4,6 +4,7 @@ mod create;
 mod entry;
 mod expire;
 mod lookup;
+mod remove;
 mod renew;
 mod revoke;
 mod role;
@@ -21,7 +22,7 @@ pub use role::{Role, RoleTokenType};
 
 use crate::{
     barrier::{Batch, Mac, MacPurpose},
-    codec, keys,
+    clock, codec, keys,
     mount::Mounts,
     policies::Policies,
     secret::SecretString,
@@ -31,6 +32,13 @@ use crate::{
 
 /// The longest token that is looked at, in bytes. A batch token carries its policies and metadata.
 pub const MAX_TOKEN_LEN: usize = 8192;
+
+/// The longest path that issues a token, in bytes: it is part of a storage key.
+pub const MAX_ISSUER_PATH: usize = 1900;
+
+/// Seconds after which the record of a token that is used up is removed if the request that used it has not done so:
+/// longer than any request takes.
+const USED_UP: u64 = 300;
 
 /// A token operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +82,10 @@ impl Tokens {
         Self { store, policies, mounts }
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Finds the entry of a token that is good now.
     pub(crate) async fn resolve(&self, token: &SecretString) -> Result<Option<Presented>, StoreError> {
         if token.is_empty() || token.len() > MAX_TOKEN_LEN {
@@ -99,7 +111,12 @@ impl Tokens {
         }
         // -1 stands for "used up": good for the request under way and no other.
         entry.uses = if entry.uses == 1 { -1 } else { entry.uses - 1 };
-        let batch = Batch::new().expect(key.clone(), Some(revision)).put(key, Store::encode(&entry)?);
+        let mut batch = Batch::new().expect(key.clone(), Some(revision)).put(key, Store::encode(&entry)?);
+        if entry.uses < 0 {
+            // The request removes it when it is concluded. Should the process die before, the upkeep does.
+            let latest = clock::after(self.store.now(), USED_UP);
+            batch = batch.put(keys::token_expiry(latest, &presented.id.0), Store::encode(&())?);
+        }
         match self.store.commit(batch).await? {
             Commit::Committed(_) => Ok(Some(Presented { entry, ..presented })),
             Commit::Conflict(_) => Ok(None),
@@ -115,7 +132,7 @@ impl Tokens {
         to_hex(&self.store.barrier.mac(MacPurpose::Token, &[b"\0accessor\0", accessor.as_bytes()]))
     }
 
-    async fn find(&self, id: &TokenId) -> Result<Option<Seen<Entry>>, StoreError> {
+    pub(crate) async fn find(&self, id: &TokenId) -> Result<Option<Seen<Entry>>, StoreError> {
         self.store.read(&keys::token(&id.0)).await
     }
 

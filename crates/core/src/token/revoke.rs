@@ -1,6 +1,6 @@
 //! Revocation: a token and all that it created, or the token alone.
 
-use super::{TokenError, TokenId, TokenKind, Tokens, Which};
+use super::{TokenError, TokenId, Tokens, Which};
 use crate::{
     barrier::Batch,
     door::Permit,
@@ -43,21 +43,11 @@ impl Tokens {
             for child in self.children_of(&id).await? {
                 self.orphan(&id, &child).await?;
             }
-            self.remove(std::slice::from_ref(&id), Batch::new()).await?;
+            self.remove(std::slice::from_ref(&id), &[]).await?;
             if self.children_of(&id).await?.is_empty() {
                 return Ok(());
             }
         }
-    }
-
-    /// Revokes all tokens that were issued below a path, with their children: when an auth method goes.
-    pub(crate) async fn revoke_issued_below(&self, path: &str) -> Result<(), StoreError> {
-        for (id, entry) in self.store.read_all::<super::Entry>(keys::TOKENS).await? {
-            if entry.path.starts_with(path) {
-                self.revoke_tree(&TokenId(String::from_utf8_lossy(&id).into_owned())).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Removes the token and all below it, the youngest first: a crash in between leaves no child without a parent.
@@ -73,7 +63,7 @@ impl Tokens {
             }
             order.reverse();
             for chunk in order.chunks(CHUNK) {
-                self.remove(chunk, Batch::new()).await?;
+                self.remove(chunk, &[]).await?;
             }
             // A child that was being created while its parent's children were read is found now; none can follow,
             // since a child is only written while its parent exists.
@@ -103,22 +93,5 @@ impl Tokens {
     pub(super) async fn has_children(&self, id: &TokenId) -> Result<bool, StoreError> {
         let first = self.store.barrier.keys(&keys::token_children(&id.0), None, 1).await?;
         Ok(!first.is_empty())
-    }
-
-    /// Removes tokens, and does what `batch` says besides, in one commit.
-    pub(super) async fn remove(&self, ids: &[TokenId], mut batch: Batch) -> Result<(), StoreError> {
-        for id in ids {
-            let Some(seen) = self.find(id).await? else { continue };
-            let entry = seen.value;
-            debug_assert!(entry.kind == TokenKind::Service, "only service tokens are stored");
-            batch = batch.delete(keys::token(&id.0)).delete(keys::token_accessor(&self.accessor_hash(&entry.accessor)));
-            if let Some(parent) = &entry.parent {
-                batch = batch.delete(keys::token_child(&parent.0, &id.0));
-            }
-            if let Some(end) = entry.expires {
-                batch = batch.delete(keys::token_expiry(end, &id.0));
-            }
-        }
-        if batch.writes.is_empty() { Ok(()) } else { self.store.apply(batch).await }
     }
 }

@@ -9,8 +9,10 @@ use keyturn_core::{
     StoreError,
     audit_devices::AuditDeviceError,
     barrier::BarrierError,
+    cubbyhole::CubbyholeError,
     door::Refusal,
     kv::KvError,
+    lease::LeaseError,
     login::{
         IssueError,
         approle::AppRoleError,
@@ -21,6 +23,7 @@ use keyturn_core::{
     policies::PolicyError,
     seal::SealError,
     token::TokenError,
+    wrapping::WrappingError,
 };
 use serde::Serialize;
 
@@ -113,6 +116,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Denied => Self::denied(),
+            Refusal::NotWrapping => Self::bad_request(refusal.to_string()),
             Refusal::NoRoute(_) => Self::new(StatusCode::NOT_FOUND, refusal.to_string()),
             Refusal::NotAudited => Self::internal(&refusal, ""),
             Refusal::Store(error) => error.into(),
@@ -131,6 +135,35 @@ impl From<KvError> for Failure {
             KvError::InvalidName { .. } | KvError::CasMismatch | KvError::CasRequired | KvError::Invalid(_) => {
                 Self::bad_request(error.to_string())
             }
+        }
+    }
+}
+
+impl From<CubbyholeError> for Failure {
+    fn from(error: CubbyholeError) -> Self {
+        match error {
+            CubbyholeError::Denied => Self::denied(),
+            CubbyholeError::Entry(error) => error.into(),
+            CubbyholeError::Store(error) => error.into(),
+            CubbyholeError::BatchToken | CubbyholeError::Full => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<WrappingError> for Failure {
+    fn from(error: WrappingError) -> Self {
+        match error {
+            WrappingError::Store(error) => error.into(),
+            WrappingError::NotWrapping | WrappingError::NotAsked => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<LeaseError> for Failure {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod auth;
 mod call;
+mod cubbyhole;
 mod error;
 mod fields;
 mod json_check;
@@ -35,6 +36,7 @@ use keyturn_core::{
     door::{Answer, Ask},
     mount::Engine,
     node::{Node, NotReady},
+    policy::Operation,
     storage::BoxFuture,
 };
 use tower_service::Service;
@@ -107,6 +109,9 @@ async fn serve(vault: Arc<Vault>, request: Request<Body>) -> Response<Body> {
 
 impl Vault {
     async fn answer(&self, parsed: &Parsed) -> Result<Response<Body>, Failure> {
+        if parsed.wrap_ttl.is_some() && parsed.operation != Operation::Read && state::knows(&parsed.path) {
+            return Err(Failure::bad_request("this answer cannot be wrapped: it does not need an open store"));
+        }
         if let Some(answer) = state::answer(&self.node, parsed).await {
             return answer;
         }
@@ -144,6 +149,13 @@ impl Vault {
                     Found::Nothing => Err(Failure::unsupported_path(engine)),
                 }
             }
+        };
+        let outcome = match outcome {
+            Ok(reply) if parsed.wrap_ttl.is_some() && reply.can_be_wrapped() => {
+                let (answer, accessor) = reply.into_wrapped(&parsed.request_id, engine);
+                exchange.wrap(&answer, accessor).await.map(Reply::wrapped).map_err(Failure::from)
+            }
+            outcome => outcome,
         };
         let (answer, concluded) = match outcome {
             Ok(reply) => {

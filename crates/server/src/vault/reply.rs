@@ -3,8 +3,15 @@
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::{HeaderMap, Response, StatusCode, header};
-use keyturn_core::{door::Answer, mount::Engine, secret::SecretBytes, token::Issued};
-use serde::Serialize;
+use keyturn_core::{
+    door::Answer,
+    mount::Engine,
+    secret::SecretBytes,
+    token::Issued,
+    wrapping::{WrapInfo, Wrapped},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::error::Failure;
 
@@ -17,6 +24,13 @@ pub(super) struct Reply {
     issued: Option<Issued>,
     warnings: Vec<String>,
     lease_duration: u64,
+    /// An answer that was wrapped: it is sent as it was then, and `data` and `unwrapped_auth` are for the audit log.
+    verbatim: Option<SecretBytes>,
+    unwrapped_auth: Option<SecretBytes>,
+    /// The accessor of the secret in `data`, should it be wrapped.
+    accessor: Option<String>,
+    /// What is sent instead of an answer that is wrapped.
+    wrapped: Option<WrapInfo>,
     /// Whether `data` also stands at the top level, as some `sys` routes have it.
     at_top: bool,
 }
@@ -40,6 +54,26 @@ struct Auth<'a> {
     orphan: bool,
     mfa_requirement: Option<()>,
     num_uses: i64,
+}
+
+#[derive(Serialize)]
+struct WrapInfoText<'a> {
+    token: &'a str,
+    accessor: &'a str,
+    ttl: u64,
+    creation_time: String,
+    creation_path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrapped_accessor: Option<&'a str>,
+}
+
+/// What the audit log records of an answer that was wrapped.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    auth: Option<&'a RawValue>,
 }
 
 impl Reply {
@@ -70,6 +104,39 @@ impl Reply {
         Self { issued: Some(issued), warnings, ..Self::default() }
     }
 
+    /// An answer that was wrapped, as it was then.
+    pub(super) fn unwrapped(wrapped: Wrapped) -> Result<Self, Failure> {
+        let status = StatusCode::from_u16(wrapped.code).map_err(|error| Failure::internal(&error, ""))?;
+        let parts: Parts<'_> =
+            serde_json::from_slice(wrapped.body.expose_secret()).map_err(|error| Failure::internal(&error, ""))?;
+        let kept = |part: Option<&RawValue>| part.map(|part| SecretBytes::new(part.get().as_bytes().to_vec()));
+        let (data, unwrapped_auth) = (kept(parts.data), kept(parts.auth));
+        Ok(Self { status: Some(status), data, unwrapped_auth, verbatim: Some(wrapped.body), ..Self::default() })
+    }
+
+    /// What stands for an answer that is wrapped.
+    pub(super) fn wrapped(info: WrapInfo) -> Self {
+        Self { wrapped: Some(info), ..Self::default() }
+    }
+
+    /// Names the accessor of the secret in the answer.
+    pub(super) fn with_accessor(self, accessor: &str) -> Self {
+        Self { accessor: Some(accessor.to_owned()), ..self }
+    }
+
+    /// Whether there is an answer to wrap: not if there is nothing to say, nor if it is one already.
+    pub(super) fn can_be_wrapped(&self) -> bool {
+        self.wrapped.is_none() && !self.is_empty()
+    }
+
+    /// The answer to be wrapped, and the accessor of the token or secret in it.
+    pub(super) fn into_wrapped(mut self, request_id: &str, engine: Option<Engine>) -> (Wrapped, Option<String>) {
+        let body = self.verbatim.take().unwrap_or_else(|| self.envelope(request_id, engine));
+        let accessor = self.issued.as_ref().map(|issued| issued.entry.accessor.clone());
+        let accessor = accessor.filter(|accessor| !accessor.is_empty()).or(self.accessor);
+        (Wrapped { code: self.status.unwrap_or(StatusCode::OK).as_u16(), body }, accessor)
+    }
+
     pub(super) fn at_top(self) -> Self {
         Self { at_top: true, ..self }
     }
@@ -89,14 +156,31 @@ impl Reply {
 
     /// What the audit log records of it.
     pub(super) fn audited(&self) -> Answer<'_> {
-        Answer { data: self.data.as_ref(), issued: self.issued.as_ref(), warnings: &self.warnings, error: None }
+        Answer {
+            data: self.data.as_ref(),
+            issued: self.issued.as_ref(),
+            unwrapped_auth: self.unwrapped_auth.as_ref(),
+            wrapped: self.wrapped.as_ref(),
+            warnings: &self.warnings,
+            error: None,
+        }
     }
 
-    pub(super) fn into_response(self, request_id: &str, engine: Option<Engine>) -> Response<Body> {
-        if self.data.is_none() && self.issued.is_none() && self.warnings.is_empty() {
+    fn is_empty(&self) -> bool {
+        self.data.is_none()
+            && self.issued.is_none()
+            && self.warnings.is_empty()
+            && self.verbatim.is_none()
+            && self.wrapped.is_none()
+    }
+
+    pub(super) fn into_response(mut self, request_id: &str, engine: Option<Engine>) -> Response<Body> {
+        if self.is_empty() {
             return json(self.status.unwrap_or(StatusCode::NO_CONTENT), Bytes::new());
         }
-        let body = self.envelope(request_id, engine);
+        // A wrapped answer's id is known to whoever unwraps it, as with Vault.
+        let request_id = if self.wrapped.is_some() { "" } else { request_id };
+        let body = self.verbatim.take().unwrap_or_else(|| self.envelope(request_id, engine));
         // The body wipes the buffer when it is sent.
         json(self.status.unwrap_or(StatusCode::OK), Bytes::from_owner(body))
     }
@@ -106,10 +190,11 @@ impl Reply {
     fn envelope(&self, request_id: &str, engine: Option<Engine>) -> SecretBytes {
         let data = self.data.as_ref().map_or(b"null".as_slice(), SecretBytes::expose_secret);
         let auth = self.issued.as_ref().map(auth_text).unwrap_or_default();
+        let wrapped = self.wrapped.as_ref().map(wrap_info_text).unwrap_or_default();
         let warnings = if self.warnings.is_empty() { None } else { serde_json::to_vec(&self.warnings).ok() };
         let warnings = warnings.as_deref().unwrap_or(b"null");
         let copies = if self.at_top { 2 } else { 1 };
-        let room = data.len() * copies + auth.len() + warnings.len() + request_id.len() + 256;
+        let room = data.len() * copies + auth.len() + wrapped.len() + warnings.len() + request_id.len() + 256;
         let mut body = SecretBytes::new(Vec::with_capacity(room));
         let out = body.expose_secret_mut();
         let inner = data.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).filter(|inner| !inner.is_empty());
@@ -121,7 +206,8 @@ impl Reply {
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
         put(&[b"\"request_id\":\"", request_id.as_bytes(), b"\",\"lease_id\":\"\",\"renewable\":false"]);
         put(&[b",\"lease_duration\":", self.lease_duration.to_string().as_bytes(), b",\"data\":", data]);
-        put(&[b",\"wrap_info\":null,\"warnings\":", warnings, b",\"auth\":"]);
+        put(&[b",\"wrap_info\":", if wrapped.is_empty() { b"null" } else { wrapped.expose_secret() }]);
+        put(&[b",\"warnings\":", warnings, b",\"auth\":"]);
         put(&[if auth.is_empty() { b"null" } else { auth.expose_secret() }]);
         put(&[b",\"mount_type\":\"", engine.map_or("", Engine::name).as_bytes(), b"\"}"]);
         body
@@ -154,6 +240,22 @@ fn auth_text(issued: &Issued) -> SecretBytes {
     let mut text = SecretBytes::new(Vec::with_capacity(1024 + issued.token.len() * 6 + lengths.sum::<usize>()));
     // Writing plain text and numbers to memory cannot fail.
     _ = serde_json::to_writer(text.expose_secret_mut(), &auth);
+    text
+}
+
+fn wrap_info_text(info: &WrapInfo) -> SecretBytes {
+    let told = WrapInfoText {
+        token: info.token.expose_secret(),
+        accessor: &info.accessor,
+        ttl: info.ttl,
+        creation_time: info.created.to_string(),
+        creation_path: &info.path,
+        wrapped_accessor: info.wrapped_accessor.as_deref(),
+    };
+    let lengths = info.token.len() + info.path.len() + info.wrapped_accessor.as_ref().map_or(0, String::len);
+    let mut text = SecretBytes::new(Vec::with_capacity(512 + 6 * lengths));
+    // Writing plain text and numbers to memory cannot fail.
+    _ = serde_json::to_writer(text.expose_secret_mut(), &told);
     text
 }
 

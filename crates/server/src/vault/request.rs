@@ -9,6 +9,7 @@ use keyturn_core::{
     duration,
     policy::Operation,
     secret::{SecretBytes, SecretString},
+    token, wrapping,
 };
 
 use super::{error::Failure, json_check::check_json, request_id};
@@ -56,6 +57,10 @@ impl Parsed {
         } else {
             query_to_json(&query)
         };
+        let wrap_ttl = wrap_ttl_of(&parts.headers)?;
+        if wrap_ttl.is_some() && path.len() > token::MAX_ISSUER_PATH {
+            return Err(Failure::bad_request("the path is too long for its answer to be wrapped"));
+        }
         let request_id = request_id::next().map_err(|error| Failure::internal(&error, ""))?;
         Ok(Self {
             request_id,
@@ -65,13 +70,13 @@ impl Parsed {
             token: token_of(&parts.headers)?,
             remote: parts.extensions.get::<Peer>().map(|peer| peer.0),
             data,
-            wrap_ttl: wrap_ttl_of(&parts.headers)?,
+            wrap_ttl,
         })
     }
 
     /// Whether the request may change something, if only a counter.
     pub(super) fn changes_something(&self) -> bool {
-        !matches!(self.operation, Operation::Read | Operation::List)
+        !matches!(self.operation, Operation::Read | Operation::List) || self.wrap_ttl.is_some()
     }
 }
 
@@ -250,14 +255,25 @@ fn token_of(headers: &HeaderMap) -> Result<Option<SecretString>, Failure> {
     Ok(scheme.map(|_| SecretString::from(value[7..].trim())))
 }
 
+/// How long the answer is to be wrapped. A time that is none must not end in an answer in clear.
 fn wrap_ttl_of(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     let Some(value) = headers.get("x-vault-wrap-ttl") else { return Ok(None) };
-    let seconds = value.to_str().ok().and_then(|text| duration::parse_seconds(text).ok());
-    match seconds {
-        None => Err(Failure::bad_request("X-Vault-Wrap-TTL must be seconds or a duration such as 10s")),
-        Some(0) => Ok(None),
-        Some(_) => Err(Failure::bad_request("response wrapping is not offered by this server")),
+    let invalid = || Failure::bad_request("X-Vault-Wrap-TTL must be seconds or a duration such as 10s");
+    let text = value.to_str().map_err(|_| invalid())?;
+    let ttl = match duration::parse_seconds(text).map_err(|_| invalid())? {
+        0 if text.contains(|c: char| matches!(c, '1'..='9')) => {
+            return Err(Failure::bad_request("X-Vault-Wrap-TTL is shorter than a second"));
+        }
+        0 => return Ok(None),
+        ttl if ttl > wrapping::MAX_TTL => {
+            return Err(Failure::bad_request("X-Vault-Wrap-TTL is longer than ten years"));
+        }
+        ttl => ttl,
+    };
+    if headers.get("x-vault-wrap-format").is_some_and(|format| format.as_bytes().eq_ignore_ascii_case(b"jwt")) {
+        return Err(Failure::bad_request("X-Vault-Wrap-Format: jwt is not offered by this server: leave it out"));
     }
+    Ok(Some(ttl))
 }
 
 #[cfg(test)]
@@ -282,6 +298,24 @@ mod tests {
             "/v1/a//",
         ] {
             assert!(path(uri).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_wrap_ttl_is_a_time_or_refused() {
+        let ttl = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static("x-vault-wrap-ttl"),
+                header::HeaderValue::from_static(value),
+            )]);
+            wrap_ttl_of(&headers).map_err(|failure| failure.text())
+        };
+        assert_eq!(wrap_ttl_of(&HeaderMap::new()).map_err(|failure| failure.text()), Ok(None));
+        for (text, seconds) in [("60", Some(60)), ("5m", Some(300)), ("1.5s", Some(1)), ("0", None), ("0s", None)] {
+            assert_eq!(ttl(text), Ok(seconds), "{text}");
+        }
+        for text in ["-1", "-1s", "soon", "500ms", "0.9", "1ns", "87601h", "99999999999999999999"] {
+            assert!(ttl(text).is_err(), "{text}");
         }
     }
 

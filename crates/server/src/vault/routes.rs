@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use keyturn_core::{mount::Engine, policy::Operation, storage::BoxFuture};
 use matchit::{InsertError, Router};
 
-use super::{Outcome, auth, call::Call, kv, sys};
+use super::{Outcome, auth, call::Call, cubbyhole, kv, sys};
 
 /// What answers an operation on a path.
 pub(super) type Handler = for<'a> fn(Call<'a>) -> BoxFuture<'a, Outcome>;
@@ -96,6 +96,35 @@ fn system() -> Result<Router<Route>, InsertError> {
         "audit-chain/{*path}"           => { read: sys::audit_chain::head, write: sys::audit_chain::refute }
         "internal/ui/mounts"            => { read: sys::internal_ui::mounts }
         "internal/ui/mounts/{*path}"    => { read: sys::internal_ui::mount }
+        "wrapping/wrap"                 => { write: sys::wrapping::wrap }
+        "wrapping/unwrap"               => { write: sys::wrapping::unwrap }
+        "wrapping/lookup"               => { read: sys::wrapping::lookup, write: sys::wrapping::lookup }
+        "wrapping/rewrap"               => { write: sys::wrapping::rewrap }
+        "leases"                        => { read: sys::leases::irrevocable }
+        "leases/count"                  => { read: sys::leases::count }
+        "leases/tidy"                   => { write: sys::leases::tidy }
+        "leases/lookup"                 => { write: sys::leases::lookup }
+        "leases/lookup/"                => { list: sys::leases::list }
+        "leases/lookup/{*prefix}"       => { list: sys::leases::list }
+        "leases/renew"                  => { write: sys::leases::renew }
+        "leases/renew/{*id}"            => { write: sys::leases::renew }
+        "leases/revoke"                 => { write: sys::leases::revoke }
+        "leases/revoke/{*id}"           => { write: sys::leases::revoke }
+        "leases/revoke-prefix/{*prefix}" => { write: sys::leases::revoke_prefix }
+        "leases/revoke-force/{*prefix}" => { write: sys::leases::revoke_prefix }
+        "renew"                         => { write: sys::leases::renew }
+        "renew/{*id}"                   => { write: sys::leases::renew }
+        "revoke"                        => { write: sys::leases::revoke }
+        "revoke/{*id}"                  => { write: sys::leases::revoke }
+        "revoke-prefix/{*prefix}"       => { write: sys::leases::revoke_prefix }
+        "revoke-force/{*prefix}"        => { write: sys::leases::revoke_prefix }
+    })
+}
+
+fn cubbyhole() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        ""                              => { list: cubbyhole::list }
+        "{*name}"                       => { read: cubbyhole::read, write: cubbyhole::write, delete: cubbyhole::delete, list: cubbyhole::list }
     })
 }
 
@@ -185,6 +214,7 @@ impl Routes {
             (Engine::Token, token()?),
             (Engine::AppRole, approle()?),
             (Engine::UserPass, userpass()?),
+            (Engine::Cubbyhole, cubbyhole()?),
         ])))
     }
 

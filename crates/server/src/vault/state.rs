@@ -24,6 +24,11 @@ const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
 const SHORTEST_SHARE: usize = 16;
 const LONGEST_SHARE: usize = 33;
 
+/// Whether a path is answered here whatever it is asked for.
+pub(super) fn knows(path: &str) -> bool {
+    matches!(path, "sys/init" | "sys/seal-status" | "sys/unseal" | "sys/health" | "sys/leader")
+}
+
 /// Answers a request that concerns the server's state; `None`: it concerns the store.
 pub(super) async fn answer(node: &Node, parsed: &Parsed) -> Option<Result<Response<Body>, Failure>> {
     let reads = parsed.operation == Operation::Read;
@@ -36,9 +41,7 @@ pub(super) async fn answer(node: &Node, parsed: &Parsed) -> Option<Result<Respon
         "sys/health" if reads => health(node, parsed),
         "sys/leader" if reads => Ok(leader(node)),
         "sys/ha-status" if reads => Ok(reply::plain(StatusCode::OK, &json!({ "nodes": [] }))),
-        "sys/init" | "sys/seal-status" | "sys/unseal" | "sys/health" | "sys/leader" => {
-            Err(Failure::unsupported_operation())
-        }
+        path if knows(path) => Err(Failure::unsupported_operation()),
         _ => return None,
     };
     Some(answer)

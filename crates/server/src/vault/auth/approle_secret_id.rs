@@ -34,7 +34,7 @@ async fn make(call: Call<'_>, secret_id: Option<SecretString>) -> Outcome {
         token_bound_cidrs: fields.cidrs("token_bound_cidrs")?.unwrap_or_default(),
     };
     let issued = call.core.logins().approle().generate_secret_id(call.permit, new).await?;
-    Ok(Reply::raw(issued_text(&issued)))
+    Ok(Reply::raw(issued_text(&issued)).with_accessor(&issued.entry.accessor))
 }
 
 pub(in super::super) async fn list(call: Call<'_>) -> Outcome {
