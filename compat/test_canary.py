@@ -168,6 +168,25 @@ def _through_logins(server, canaries):
     assert not server.client(new("unknown token", alphabet=letters)).is_authenticated()
 
 
+def _through_wrapping(server, canaries):
+    """Answers that are wrapped, unwrapped, rewrapped, revoked and left; entries of a cubbyhole."""
+    new, root = canaries.new, server.client()
+    wrapped = {use: root.sys.wrap({"value": new(use)}, ttl=600)["wrap_info"]["token"]
+               for use in ("wrapped", "unwrapped", "rewrapped", "wrapped and revoked")}
+    for use, token in wrapped.items():
+        canaries.add(f"token of what is {use}", token)
+    root.sys.unwrap(wrapped["unwrapped"])
+    canaries.add("new token", root.write("sys/wrapping/rewrap", token=wrapped["rewrapped"])["wrap_info"]["token"])
+    root.auth.token.revoke(wrapped["wrapped and revoked"])
+    inside = server.client(root.auth.token.create(policies=["default"], wrap_ttl="600s")["wrap_info"]["token"]).sys.unwrap()
+    token = canaries.add("wrapped token", inside["auth"]["client_token"])
+    kept = server.client(token)
+    kept.write("cubbyhole/a", value=new("cubbyhole"))
+    kept.write("cubbyhole/gone", value=new("cubbyhole, deleted"))
+    kept.delete("cubbyhole/gone")
+    kept.read("cubbyhole/a")
+
+
 def _listings(server):
     """What the command line prints where no value was asked for, by command."""
     printed = {}
@@ -184,6 +203,7 @@ def test_no_secret_in_any_file(watched, canaries, tmp_path):
     """After all of it, and a restart: data, configuration, logs, audit files and listings hold no value."""
     _through_kv(watched, canaries.new)
     _through_logins(watched, canaries)
+    _through_wrapping(watched, canaries)
     printed = _listings(watched) if watched.is_keyturn else {}
     watched.kill()
     after_kill = files_below(tmp_path)

@@ -190,3 +190,30 @@ def test_help_teaches(keyturn):
     """Every verb explains itself, with examples."""
     for verb in ("put", "get", "list", "history", "rollback", "delete", "undelete", "login"):
         assert b"Examples" in keyturn(verb, "--help").stdout, verb
+
+
+def test_wrap_and_unwrap(keyturn, path):
+    """An answer goes through a token that works once; the secret is not printed on the way."""
+    keyturn("put", path, "password", stdin=PASSWORD.encode())
+    wrapped = keyturn("get", path, "--wrap-ttl", "5m", "--format", "json")
+    assert PASSWORD.encode() not in wrapped.stdout
+    token = json.loads(wrapped.stdout)["wrap_info"]["token"].encode()
+    unwrapped = keyturn("unwrap", "--format", "json", stdin=token, token="")
+    assert json.loads(unwrapped.stdout)["data"]["data"]["password"] == PASSWORD
+    again = keyturn("unwrap", stdin=token, token="", expect=FAILED)
+    assert b"wrapping token is not valid" in again.stderr and token not in again.stderr
+
+    wrapped = keyturn("token", "create", "--policy", "default", "--wrap-ttl", "60", "--token-only").stdout
+    token = keyturn("unwrap", "--field", "client_token", stdin=wrapped).stdout.decode()
+    assert json.loads(keyturn("token", "lookup", "--format", "json", token=token).stdout)["policies"] == ["default"]
+
+
+def test_leases(keyturn):
+    """Looked up, listed and revoked by the ids that the listing shows."""
+    keyturn("token", "create", "--policy", "default", "--ttl", "1h")
+    listed = keyturn("lease", "list", "auth/token/create").stdout.decode().split()
+    lease_id = f"auth/token/create/{listed[0]}"
+    assert b"ttl" in keyturn("lease", "lookup", lease_id).stdout
+    keyturn("lease", "revoke", lease_id)
+    assert b"invalid lease" in keyturn("lease", "lookup", lease_id, expect=FAILED).stderr
+    keyturn("lease", "renew", lease_id, expect=FAILED)

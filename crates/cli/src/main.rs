@@ -15,6 +15,7 @@ mod output;
 mod serving;
 mod token_file;
 mod verb;
+mod wrap;
 
 use std::process::ExitCode;
 

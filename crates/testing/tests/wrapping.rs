@@ -90,8 +90,8 @@ impl Fixture {
         let permit = self.ask(self.root(), Update, "sys/wrapping/unwrap", &named).await?;
         match self.core.wrapping().unwrap(permit, Some(token)).await {
             Ok(wrapped) => Ok(String::from_utf8(wrapped.body.expose_secret().to_vec()).expect("UTF-8")),
-            Err(WrappingError::NotWrapping) => Err(Refusal::NotWrapping),
-            Err(error) => panic!("{error}"),
+            Err(WrappingError::Store(error)) => Err(error.into()),
+            Err(_) => Err(Refusal::NotWrapping),
         }
     }
 

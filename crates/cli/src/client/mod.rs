@@ -33,6 +33,7 @@ pub(crate) struct Client {
     agent: Agent,
     address: Address,
     token: Option<SecretString>,
+    wrap_ttl: Option<String>,
 }
 
 /// An answer, whatever its status.
@@ -62,7 +63,7 @@ impl Client {
         if address.is_tls() {
             config = config.tls_config(trust.config()?);
         }
-        Ok(Self { agent: config.build().new_agent(), address, token })
+        Ok(Self { agent: config.build().new_agent(), address, token, wrap_ttl: None })
     }
 
     /// Whether the token would travel in clear text to another machine.
@@ -72,7 +73,12 @@ impl Client {
 
     /// The same server, asked with another token.
     pub(crate) fn with_token(&self, token: SecretString) -> Self {
-        Self { agent: self.agent.clone(), address: self.address.clone(), token: Some(token) }
+        Self { agent: self.agent.clone(), address: self.address.clone(), token: Some(token), wrap_ttl: None }
+    }
+
+    /// The same server and token; answers are to be wrapped for this long.
+    pub(crate) fn wrapping(self, ttl: String) -> Self {
+        Self { wrap_ttl: Some(ttl), ..self }
     }
 
     /// `GET`; refusals are errors.
@@ -143,6 +149,9 @@ impl Client {
             let mut value = HeaderValue::from_str(token.expose_secret()).map_err(ureq::http::Error::from)?;
             value.set_sensitive(true);
             request = request.header("X-Vault-Token", value);
+        }
+        if let Some(ttl) = &self.wrap_ttl {
+            request = request.header("X-Vault-Wrap-TTL", ttl);
         }
         let Some(body) = body else { return self.agent.run(request.body(())?) };
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };

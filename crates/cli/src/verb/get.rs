@@ -6,10 +6,12 @@ use keyturn_core::secret::SecretString;
 use keyturn_protocol::vault::{Fields, SecretJson, VersionMetadata};
 use serde::Serialize;
 
+use crate::client::Client;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kv::{self, Exposed, KvError, Place, Secret};
 use crate::output::{self, Format, MASK, Table, short_time, visible};
+use crate::wrap::WrapArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,6 +21,7 @@ Examples:
   keyturn get secret/app/db | jq -r .user           several fields: a JSON object
   keyturn get secret/app/db --version 3
   keyturn get secret/app/db --format json           path, version and times around the fields
+  keyturn get secret/app/db --wrap-ttl 5m           a token for the answer, see `keyturn unwrap`
 
 What is printed:
   terminal                 a table, values masked unless --reveal
@@ -46,6 +49,8 @@ pub(crate) struct Args {
     /// Print as this, whatever reads it
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    wrap: WrapArgs,
 }
 
 /// How to show a secret.
@@ -59,6 +64,12 @@ struct View {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (path, field) = target(args);
     let client = context.client()?;
+    if args.wrap.wanted() {
+        return match field {
+            None => wrapped(args, path, client),
+            Some(_) => Err(Failure::Usage("--wrap-ttl wraps the whole secret: leave the field out".to_owned())),
+        };
+    }
     let mut secret = match Place::find_secret(&client, path)? {
         Place::Plain(plain) if args.version.is_none() => plain.read(&client)?,
         place => place.versioned("--version")?.read(&client, args.version)?,
@@ -68,6 +79,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let view = View { terminal: output::is_terminal(), reveal: args.reveal, format: args.format };
     Ok(output::print(shown(&secret, view).expose_secret())?)
+}
+
+/// Prints the token that stands for the secret, which is not seen here.
+fn wrapped(args: &Args, path: &str, client: Client) -> Result<(), Failure> {
+    let (route, query) = match Place::find_secret(&client, path)? {
+        Place::Plain(plain) if args.version.is_none() => (plain.path, None),
+        place => (place.versioned("--version")?.route("data"), args.version),
+    };
+    let query: Vec<_> = query.iter().map(|number| ("version", number.to_string())).collect();
+    let client = args.wrap.apply(client);
+    let reply = client.get_any(&route, &query)?.accepted()?;
+    args.wrap.check(&reply)?;
+    super::answer::print(&reply, &route, None, args.format.unwrap_or_default())
 }
 
 fn target(args: &Args) -> (&str, Option<&str>) {
@@ -230,6 +254,7 @@ mod tests {
             version: None,
             reveal: false,
             format: None,
+            wrap: WrapArgs::default(),
         };
         assert_eq!(target(&args("s/a#b#c", None)), ("s/a#b", Some("c")));
         assert_eq!(target(&args("s/a#b", Some("c"))), ("s/a#b", Some("c")));

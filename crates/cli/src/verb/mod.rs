@@ -10,6 +10,7 @@ mod destroy;
 mod dev;
 mod get;
 mod history;
+mod lease;
 mod list;
 mod login;
 mod logout;
@@ -23,6 +24,7 @@ mod server;
 mod settings;
 mod token;
 mod undelete;
+mod unwrap;
 mod write;
 
 use clap::{Parser, Subcommand};
@@ -64,6 +66,8 @@ enum Verb {
     Login(login::Args),
     Logout(logout::Args),
     Token(token::Args),
+    Unwrap(unwrap::Args),
+    Lease(lease::Args),
     // What there is.
     Policy(policy::Args),
     Auth(auth::Args),
@@ -93,6 +97,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Login(args) => login::run(&args, &context),
         Verb::Logout(args) => logout::run(&args, &context),
         Verb::Token(args) => token::run(&args, &context),
+        Verb::Unwrap(args) => unwrap::run(&args, &context),
+        Verb::Lease(args) => lease::run(&args, &context),
         Verb::Policy(args) => policy::run(&args, &context),
         Verb::Auth(args) => auth::run(&args, &context),
         Verb::Mount(args) => mount::run(&args, &context),
@@ -145,7 +151,7 @@ mod tests {
 
     #[test]
     fn no_flag_takes_a_token() {
-        for verb in ["login", "get", "operator"] {
+        for verb in ["login", "get", "operator", "unwrap"] {
             assert!(Cli::try_parse_from(["keyturn", verb, "x", "--token", "hvs.x"]).is_err(), "{verb}");
         }
     }

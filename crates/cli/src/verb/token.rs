@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::input;
 use crate::kv::Exposed;
 use crate::output::{self, Format, FormatArgs, MASK, Table, note};
+use crate::wrap::WrapArgs;
 
 /// Create, look up, renew and revoke tokens, and see what one may do
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,7 @@ Examples:
   keyturn token create --policy app --ttl 1h
   keyturn token create --policy ci --num-uses 3 --meta job=42 --format json
   KEYTURN_TOKEN=$(keyturn token create --policy app --token-only) app
+  keyturn token create --policy app --wrap-ttl 5m --token-only     a token for the token, see `keyturn unwrap`
 
 A child ends with its parent unless it is created with --orphan. Durations: 90s, 30m, 12h, 7d.")]
     Create(CreateArgs),
@@ -140,6 +142,8 @@ struct CreateArgs {
     #[arg(long, conflicts_with = "format")]
     token_only: bool,
     #[command(flatten)]
+    wrap: WrapArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
@@ -164,7 +168,7 @@ struct Which {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     match &args.action {
-        Action::Create(args) => create(args, &client),
+        Action::Create(args) => create(args, client),
         Action::Lookup { which, reveal, format } => lookup(which, *reveal, format.format, &client),
         Action::Renew { which, increment, format } => {
             let mut body = which.body()?;
@@ -186,13 +190,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
 }
 
-fn create(args: &CreateArgs, client: &Client) -> Result<(), Failure> {
+fn create(args: &CreateArgs, client: Client) -> Result<(), Failure> {
     let route = match &args.role {
         Some(role) => format!("auth/token/create/{role}"),
         None if args.orphan => "auth/token/create-orphan".to_owned(),
         None => "auth/token/create".to_owned(),
     };
-    let envelope: Envelope<Value> = client.post(&route, &args.body()?)?.json()?;
+    let client = args.wrap.apply(client);
+    let reply = client.post(&route, &args.body()?)?;
+    if args.wrap.wanted() {
+        args.wrap.check(&reply)?;
+        return super::answer::print(&reply, &route, args.token_only.then_some("token"), args.format.format);
+    }
+    let envelope: Envelope<Value> = reply.json()?;
     for warning in envelope.warnings.iter().flatten() {
         note(&format!("warning: {warning}"));
     }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::fields::Request;
 use crate::kv::Exposed;
 use crate::output::FormatArgs;
+use crate::wrap::WrapArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +13,7 @@ Examples:
   keyturn write auth/userpass/users/bob password                  or asked for
   keyturn write auth/approle/role/app policies=app token_ttl=1h
   keyturn write auth/approle/role/app/secret-id --field secret_id
+  keyturn write auth/approle/role/app/secret-id --wrap-ttl 5m     a token for it, see `keyturn unwrap`
   keyturn write sys/config/cors --json @cors.json
 
 A parameter given as KEY=VALUE is visible in the process list: give secrets as KEY, KEY=@FILE or KEY=-. Values are sent
@@ -36,6 +38,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "format")]
     field: Option<String>,
     #[command(flatten)]
+    wrap: WrapArgs,
+    #[command(flatten)]
     format: FormatArgs,
 }
 
@@ -44,7 +48,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Some(origin) => Request::whole(origin)?,
         None => Request::parameters(&args.parameters)?,
     };
-    let client = context.client()?;
+    let client = args.wrap.apply(context.client()?);
     let reply = client.post(args.path.trim_start_matches('/'), &Exposed(&request.read(args.trim)?))?;
+    args.wrap.check(&reply)?;
     super::answer::print(&reply, &args.path, args.field.as_deref(), args.format.format)
 }

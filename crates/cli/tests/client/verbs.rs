@@ -218,3 +218,71 @@ fn a_shell_gets_its_completions() {
         assert!(outcome.code == 0 && outcome.stdout.contains("undelete"), "{shell}");
     }
 }
+
+const WRAPPED: &str = r#"{"request_id":"","data":null,"auth":null,"warnings":null,"wrap_info":{"token":"hvs.wrapping",
+    "accessor":"acc","ttl":300,"creation_time":"2026-01-02T03:04:05Z","creation_path":"x"}}"#;
+
+#[test]
+fn what_is_wrapped_is_a_token_here() {
+    for (script, arguments) in [
+        ("GET /v1/auth/x", &["read", "auth/x", "--wrap-ttl", "5m", "--field", "token"][..]),
+        ("POST /v1/auth/x", &["write", "auth/x", "--wrap-ttl", "5m", "--field", "token"]),
+        ("POST /v1/auth/token/create", &["token", "create", "--wrap-ttl", "5m", "--token-only"]),
+    ] {
+        let (server, outcome) = run(&[(script, 200, WRAPPED)], arguments, "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "hvs.wrapping"), "{outcome:?}");
+        assert_eq!(server.only().header("x-vault-wrap-ttl"), Some("5m"));
+    }
+}
+
+#[test]
+fn an_answer_that_should_have_been_wrapped_is_not_shown() {
+    for arguments in [["read", "auth/x", "--wrap-ttl", "0"], ["write", "auth/x", "--wrap-ttl", "0"]] {
+        let answer = r#"{"data":{"k":"canary"},"wrap_info":null}"#;
+        let script = [("GET /v1/auth/x", 200, answer), ("POST /v1/auth/x", 200, answer)];
+        let (_, outcome) = run(&script, &arguments, "");
+        assert!(outcome.code != 0 && !format!("{outcome:?}").contains("canary"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn unwrapping_needs_the_wrapping_token_alone() {
+    let script = [("POST /v1/sys/wrapping/unwrap", 200, r#"{"data":{"secret_id":"s"},"auth":null}"#)];
+    let (server, outcome) = run(&script, &["unwrap", "--field", "secret_id"], "hvs.wrapping\n");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "s"), "{outcome:?}");
+    assert_eq!(server.only().header("x-vault-token"), Some("hvs.wrapping"), "not the user's own");
+    assert_eq!(server.only().header("x-vault-wrap-ttl"), None);
+
+    let script = [("POST /v1/sys/wrapping/unwrap", 400, r#"{"errors":["wrapping token is not valid"]}"#)];
+    let (_, outcome) = run(&script, &["unwrap"], "hvs.wrapping");
+    assert!(outcome.code != 0 && outcome.stderr.contains("not valid"), "{outcome:?}");
+    assert!(!format!("{outcome:?}").contains("hvs.wrapping"), "{outcome:?}");
+}
+
+#[test]
+fn leases() {
+    let lease = r#"{"data":{"id":"auth/x/h1","ttl":60}}"#;
+    let script = [
+        ("PUT /v1/sys/leases/lookup", 200, lease),
+        ("GET /v1/sys/leases/lookup/auth/x?list=true", 200, r#"{"data":{"keys":["h1"]}}"#),
+        ("PUT /v1/sys/leases/renew", 200, lease),
+        ("PUT /v1/sys/leases/revoke", 204, ""),
+        ("PUT /v1/sys/leases/revoke-prefix/auth/x", 204, ""),
+        ("PUT /v1/sys/leases/revoke-force/auth/x", 204, ""),
+    ];
+    for (arguments, body) in [
+        (&["lease", "lookup", "auth/x/h1"][..], json!({"lease_id": "auth/x/h1"})),
+        (&["lease", "renew", "auth/x/h1", "--increment", "1h"], json!({"lease_id": "auth/x/h1", "increment": "1h"})),
+        (&["lease", "revoke", "auth/x/h1"], json!({"lease_id": "auth/x/h1", "sync": true})),
+        (&["lease", "revoke", "--prefix", "auth/x/"], json!({"sync": true})),
+        (&["lease", "revoke", "--prefix", "auth/x", "--force"], json!({})),
+    ] {
+        let (server, outcome) = run(&script, arguments, "");
+        assert_eq!(outcome.code, 0, "{arguments:?} {outcome:?}");
+        assert_eq!(server.only().json(), body, "{arguments:?}");
+    }
+    let (_, outcome) = run(&script, &["lease", "list", "auth/x"], "");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "h1\n"), "{outcome:?}");
+    let (_, outcome) = run(&script, &["lease", "revoke", "auth/x", "--force"], "");
+    assert_eq!(outcome.code, 2, "{outcome:?}");
+}

@@ -61,17 +61,14 @@ impl Core {
         };
         let rest = routed.rest(exchange.ask.path);
         let engine = routed.mount.engine;
-        let about_wrapping = special::is_about_wrapping(engine, rest);
-        if about_wrapping {
-            self.check_wrapping_token(exchange).await?;
-        }
+        let unwraps_own = special::is_about_wrapping(engine, rest) && self.check_wrapping_token(exchange).await?;
         if special::is_open(engine, rest) {
             // No token is needed, so none is used.
             let caller = self.identify(exchange, false).await?;
             return Ok(permit(exchange, &routed, caller, Grant::default(), true));
         }
         // A wrapping token that was good a moment ago and is not now was used by somebody else.
-        let unknown = if about_wrapping { Refusal::NotWrapping } else { Refusal::Denied };
+        let unknown = if unwraps_own { Refusal::NotWrapping } else { Refusal::Denied };
         let caller = self.identify(exchange, true).await?.ok_or(unknown)?;
         exchange.operation = self.create_or_update(exchange.ask.operation, &routed, rest, &caller).await?;
         let grant = ask_policy(exchange, &caller, exchange.operation).ok_or(Refusal::Denied)?;
@@ -107,8 +104,9 @@ impl Core {
         Ok(Some(caller))
     }
 
-    /// Whether the wrapping token in the request's parameters, or else the caller's own, is good.
-    async fn check_wrapping_token(&self, exchange: &Exchange<'_>) -> Result<(), Refusal> {
+    /// Refuses unless the wrapping token in the request's parameters, or else the caller's own, is good. Whether it is
+    /// the caller's own.
+    async fn check_wrapping_token(&self, exchange: &Exchange<'_>) -> Result<bool, Refusal> {
         #[derive(Deserialize)]
         struct Named {
             token: Option<SecretString>,
@@ -121,7 +119,7 @@ impl Core {
             read.token.filter(|token| !token.is_empty())
         };
         let token = named.as_ref().or(exchange.ask.token).ok_or(Refusal::Denied)?;
-        if self.wrapping().is_good(token).await? { Ok(()) } else { Err(Refusal::NotWrapping) }
+        if self.wrapping().is_good(token).await? { Ok(named.is_none()) } else { Err(Refusal::NotWrapping) }
     }
 
     /// A write to what does not exist yet is a `Create`, for engines that can tell.
