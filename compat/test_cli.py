@@ -194,7 +194,7 @@ def test_help_teaches(keyturn):
 
 def test_wrap_and_unwrap(keyturn, path):
     """An answer goes through a token that works once; the secret is not printed on the way."""
-    keyturn("put", path, "password", stdin=PASSWORD.encode())
+    keyturn("put", path, "password=-", stdin=PASSWORD.encode())
     wrapped = keyturn("get", path, "--wrap-ttl", "5m", "--format", "json")
     assert PASSWORD.encode() not in wrapped.stdout
     token = json.loads(wrapped.stdout)["wrap_info"]["token"].encode()

@@ -10,13 +10,15 @@ use keyturn_core::{
     cubbyhole::{CubbyholeError, MAX_ENTRIES},
     door::{Answer, Ask, Permit, Refusal},
     lease::LeaseError,
+    node::Node,
     policy::Operation::{self, Delete, List, Read, Update},
     secret::{SecretBytes, SecretString},
-    storage::Storage as _,
+    storage::{Commit, Storage as _, Transaction, Write},
     token::{CreateToken, Issued, Which},
     wrapping::{WrapInfo, Wrapped, WrappingError},
 };
-use keyturn_testing::TestNode;
+use keyturn_storage::{barrier::BarrierOptions, seal::ShamirSeal};
+use keyturn_testing::{NoDevices, TestNode};
 
 const SECRET: &str = "{\"data\":{\"password\":\"hunter2\"}}";
 
@@ -123,6 +125,12 @@ impl Fixture {
     async fn revoke(&self, which: Which<'_>) {
         let permit = self.permit(Update, "auth/token/revoke").await;
         self.core.tokens().revoke(permit, which).await.expect("revoked");
+    }
+
+    /// Changes the store behind the server's back.
+    async fn meddle(&self, writes: Vec<Write>) {
+        let done = self.node.storage.commit(Transaction { expect: Vec::new(), writes }).await.expect("committed");
+        assert!(matches!(done, Commit::Committed(_)));
     }
 
     /// How many records lie below a prefix.
@@ -462,4 +470,63 @@ async fn a_counted_token_in_use_is_revoked_all_the_same() {
         user.await.expect("no panic");
     }
     assert_eq!(test.records("token/lease/").await, 0);
+}
+
+#[tokio::test]
+async fn a_store_from_before_the_index_gets_one() {
+    let test = Fixture::start().await;
+    test.token(lasting(600)).await;
+    let permit = test.permit(Update, "sys/seal").await;
+    let Some(Fixture { node, core }) = Arc::into_inner(test) else { unreachable!("one handle") };
+    drop(core);
+    node.node.seal(permit).await;
+    let indexed = node.storage.keys(b"token/lease", None, 10).await.expect("keys");
+    assert_eq!(indexed.len(), 2, "a lease and the mark");
+    let writes = indexed.iter().cloned().map(Write::Delete).collect();
+    let done = node.storage.commit(Transaction { expect: Vec::new(), writes }).await.expect("committed");
+    assert!(matches!(done, Commit::Committed(_)));
+    // As after an upgrade: another process, which has nothing in its cache.
+    let seal = Arc::new(ShamirSeal::new(node.storage.clone(), BarrierOptions::default(), node.clock.clone()));
+    let upgraded = Node::start(seal, node.clock.clone(), Arc::new(NoDevices), Vec::new()).await.expect("started");
+    upgraded.unseal(node.share.clone()).await.expect("unsealed");
+    assert_eq!(node.storage.keys(b"token/lease", None, 10).await.expect("keys"), indexed);
+}
+
+#[tokio::test]
+async fn tidying_removes_ids_that_lead_nowhere_and_no_others() {
+    let test = Fixture::start().await;
+    let issued = test.token(lasting(600)).await;
+    let nowhere = format!("token/lease/auth/x/login/h{}", "0".repeat(64));
+    let no_id = "token/lease/auth/x/login/other".to_owned();
+    let record = |key: String| Write::Put(key.into_bytes(), Arc::from(&b"x"[..]));
+    test.meddle(vec![record(nowhere), record(no_id)]).await;
+    assert_eq!(test.records("token/lease/").await, 3);
+    let permit = test.permit(Update, "sys/leases/tidy").await;
+    test.core.leases().tidy(permit).await.expect("tidied");
+    assert_eq!(test.records("token/lease/").await, 1);
+    assert!(test.ask(&issued.token, Read, "auth/token/lookup-self", "").await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_is_wrapped_that_was_refused_or_not_to_be_wrapped() {
+    let test = Fixture::start().await;
+    let unknown = SecretString::from("hvs.unknown");
+    let data = SecretBytes::default();
+    for (token, wrap_ttl) in [(&unknown, Some(60)), (test.root(), None)] {
+        let ask = Ask {
+            request_id: "test",
+            operation: Read,
+            path: "secret/data/db",
+            token: Some(token),
+            remote: None,
+            data: &data,
+            wrap_ttl,
+        };
+        let (exchange, admitted) = test.core.admit(ask).await;
+        drop(admitted);
+        let answer = Wrapped { code: 200, body: SecretBytes::new(SECRET.as_bytes().to_vec()) };
+        assert!(matches!(exchange.wrap(&answer, None).await, Err(WrappingError::NotAsked)));
+        exchange.conclude(Answer::default()).await.expect("recorded");
+    }
+    assert_eq!(test.records("wrapping/").await, 0);
 }
