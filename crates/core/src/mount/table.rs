@@ -73,11 +73,11 @@ pub enum MountError {
 /// token of a method that is gone, and no record that nobody can reach.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Leftover {
-    /// Where it was mounted: tokens issued below are to be revoked.
+    /// Where it was mounted: tokens issued below are to be revoked, wrapping tokens of its answers among them.
     pub(crate) path: String,
     /// Whose records are to be removed; `None`: they have moved along.
     pub(crate) uuid: Option<String>,
-    /// Whether it issued tokens.
+    /// Whether it is an auth method.
     pub(crate) auth: bool,
 }
 
