@@ -172,6 +172,7 @@ def test_an_unwrapped_answer_can_be_wrapped_again(server, wrap):
     assert _unwrap(server, outer["token"])["data"]["data"]["n"] == 10
 
 
+@pytest.mark.keyturn
 @pytest.mark.parametrize("ttl", ["-1", "-5s", "soon", "1x", "500ms", "0.5", "9" * 30])
 def test_bad_ttls(server, secret, ttl):
     """What is no time is refused, never answered in clear."""
