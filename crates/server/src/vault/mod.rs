@@ -153,7 +153,8 @@ impl Vault {
         let outcome = match outcome {
             Ok(reply) if parsed.wrap_ttl.is_some() && reply.can_be_wrapped() => {
                 let (answer, accessor) = reply.into_wrapped(&parsed.request_id, engine);
-                exchange.wrap(&answer, accessor).await.map(Reply::wrapped).map_err(Failure::from)
+                // Boxed, so that it takes no room in the future of a request that is not wrapped.
+                Box::pin(exchange.wrap(&answer, accessor)).await.map(Reply::wrapped).map_err(Failure::from)
             }
             outcome => outcome,
         };

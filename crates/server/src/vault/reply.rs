@@ -30,7 +30,7 @@ pub(super) struct Reply {
     /// The accessor of the secret in `data`, should it be wrapped.
     accessor: Option<String>,
     /// What is sent instead of an answer that is wrapped.
-    wrapped: Option<WrapInfo>,
+    wrapped: Option<Box<WrapInfo>>,
     /// Whether `data` also stands at the top level, as some `sys` routes have it.
     at_top: bool,
 }
@@ -116,7 +116,7 @@ impl Reply {
 
     /// What stands for an answer that is wrapped.
     pub(super) fn wrapped(info: WrapInfo) -> Self {
-        Self { wrapped: Some(info), ..Self::default() }
+        Self { wrapped: Some(Box::new(info)), ..Self::default() }
     }
 
     /// Names the accessor of the secret in the answer.
@@ -160,7 +160,7 @@ impl Reply {
             data: self.data.as_ref(),
             issued: self.issued.as_ref(),
             unwrapped_auth: self.unwrapped_auth.as_ref(),
-            wrapped: self.wrapped.as_ref(),
+            wrapped: self.wrapped.as_deref(),
             warnings: &self.warnings,
             error: None,
         }
@@ -190,7 +190,7 @@ impl Reply {
     fn envelope(&self, request_id: &str, engine: Option<Engine>) -> SecretBytes {
         let data = self.data.as_ref().map_or(b"null".as_slice(), SecretBytes::expose_secret);
         let auth = self.issued.as_ref().map(auth_text).unwrap_or_default();
-        let wrapped = self.wrapped.as_ref().map(wrap_info_text).unwrap_or_default();
+        let wrapped = self.wrapped.as_deref().map(wrap_info_text).unwrap_or_default();
         let warnings = if self.warnings.is_empty() { None } else { serde_json::to_vec(&self.warnings).ok() };
         let warnings = warnings.as_deref().unwrap_or(b"null");
         let copies = if self.at_top { 2 } else { 1 };
