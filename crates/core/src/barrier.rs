@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use crate::{
+    metrics::BarrierStatistics,
     secret::SecretBytes,
     storage::{BoxFuture, ChangeFeed, Commit, Expect, Key, Revision, StorageError},
 };
@@ -149,6 +150,9 @@ pub trait Barrier: Send + Sync {
 
     /// The newest data key's term, age and use.
     fn key_status(&self) -> KeyStatus;
+
+    /// What was counted so far.
+    fn statistics(&self) -> BarrierStatistics;
 
     /// Starts a new term: later records are sealed under a new data key, older terms still open.
     fn rotate(&self) -> BoxFuture<'_, Result<KeyStatus, BarrierError>>;

@@ -13,6 +13,7 @@ use crate::{
     kv::Kv,
     lease::Leases,
     login::Logins,
+    metrics::{BarrierStatistics, Counters},
     mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
     policies::Policies,
     policy::Acl,
@@ -213,6 +214,14 @@ impl Core {
     pub async fn rotate_keys(&self, permit: Permit) -> Result<KeyStatus, BarrierError> {
         permit.spend();
         self.store.barrier.rotate().await
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.store.counters
+    }
+
+    pub(crate) fn barrier_statistics(&self) -> BarrierStatistics {
+        self.store.barrier.statistics()
     }
 
     /// The current time.

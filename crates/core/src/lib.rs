@@ -19,6 +19,7 @@ mod keys;
 pub mod kv;
 pub mod lease;
 pub mod login;
+pub mod metrics;
 pub mod mount;
 pub mod node;
 pub mod policies;

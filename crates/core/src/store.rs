@@ -12,6 +12,7 @@ use crate::{
     barrier::{Barrier, BarrierError, Batch},
     clock::{Clock, Timestamp},
     codec::{self, CodecError},
+    metrics::Counters,
     random::{Random, RandomError},
     secret::SecretBytes,
     storage::{Commit, Key, Revision},
@@ -45,6 +46,7 @@ pub(crate) struct Store {
     pub(crate) barrier: Arc<dyn Barrier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Random,
+    pub(crate) counters: Counters,
     locks: Vec<Mutex<()>>,
     hasher: RandomState,
 }
@@ -52,7 +54,14 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(barrier: Arc<dyn Barrier>, clock: Arc<dyn Clock>) -> Self {
         let locks = std::iter::repeat_with(|| Mutex::new(())).take(LOCKS).collect();
-        Self { barrier, clock, random: Random::default(), locks, hasher: RandomState::new() }
+        Self {
+            barrier,
+            clock,
+            random: Random::default(),
+            counters: Counters::default(),
+            locks,
+            hasher: RandomState::new(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

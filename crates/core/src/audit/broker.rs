@@ -12,7 +12,7 @@ use super::{
     redact::RedactError,
     writer::{Submitted, Writer},
 };
-use crate::{clock::Timestamp, secret::Key256};
+use crate::{clock::Timestamp, metrics::Counter, secret::Key256};
 
 /// Room for an entry of a usual size, so that its buffer is allocated once.
 const USUAL_LINE: usize = 4096;
@@ -69,6 +69,7 @@ pub struct DeviceInfo {
 #[derive(Default)]
 pub struct Broker {
     devices: ArcSwap<BTreeMap<String, Arc<Enabled>>>,
+    failures: Counter,
 }
 
 struct Enabled {
@@ -161,6 +162,26 @@ impl Broker {
             }
         }
         Ok(recording)
+    }
+
+    /// Waits for what was recorded, and counts entries that no device took.
+    ///
+    /// # Errors
+    /// When no device took them, or they could not be recorded in the first place.
+    pub(crate) async fn settle(&self, recording: Result<Recording, AuditFailure>) -> Result<(), AuditFailure> {
+        let settled = match recording {
+            Ok(recording) => recording.done().await,
+            Err(failure) => Err(failure),
+        };
+        if settled.is_err() {
+            self.failures.count();
+        }
+        settled
+    }
+
+    /// Entries that no device took.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.value()
     }
 
     /// Enables the device behind `writer` under `info.path`, its values hashed under `salt`.

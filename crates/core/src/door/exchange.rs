@@ -67,8 +67,8 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         self.pending = false;
-        let recording = self.core.audit().record_request(&self.request(self.asked))?;
-        recording.done().await
+        let recording = self.core.audit().record_request(&self.request(self.asked));
+        self.core.audit().settle(recording).await
     }
 
     /// Keeps the answer for whoever unwraps it, instead of sending it. `accessor`: that of the token or secret id in it.
@@ -105,10 +105,7 @@ impl<'a> Exchange<'a> {
             self.core.audit().record_response(&request, &response)
         };
         self.pending = false;
-        let recorded = match recorded {
-            Ok(recording) => recording.done().await,
-            Err(failure) => Err(failure),
-        };
+        let recorded = self.core.audit().settle(recorded).await;
         if let Some(caller) = self.caller.as_ref().filter(|caller| caller.entry.uses < 0) {
             // A used-up token is refused already; its record only takes room, so a failure here can wait for its end.
             if let Err(error) = self.core.tokens().revoke_tree(&caller.id).await {

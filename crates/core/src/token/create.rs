@@ -140,6 +140,7 @@ impl Tokens {
                     "the batch token would be longer than 8192 bytes: give it fewer policies or less meta",
                 ));
             }
+            self.store.counters.batch_tokens.count();
             return Ok(Issued { token, entry, warnings: Vec::new() });
         }
         if entry.path.len() > MAX_ISSUER_PATH {
@@ -153,6 +154,7 @@ impl Tokens {
         };
         entry.accessor = self.new_accessor()?;
         self.insert(&self.id_of(&token), &entry).await?;
+        self.store.counters.service_tokens.count();
         Ok(Issued { token, entry, warnings: Vec::new() })
     }
 

@@ -51,7 +51,12 @@ impl Tokens {
     }
 
     async fn removed(&self, batch: Batch) -> Result<bool, StoreError> {
-        Ok(batch.writes.is_empty() || matches!(self.store.commit(batch).await?, Commit::Committed(_)))
+        let tokens = batch.writes.iter().filter(|(key, _)| key.starts_with(keys::TOKENS)).count();
+        let removed = batch.writes.is_empty() || matches!(self.store.commit(batch).await?, Commit::Committed(_));
+        if removed {
+            self.store.counters.removed_tokens.add(tokens as u64);
+        }
+        Ok(removed)
     }
 
     /// What removes the first of `ids`, and how many of them.

@@ -25,7 +25,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use keyturn_core::storage::{Change, Commit, Entry, Key, Revision, Storage, StorageError, Transaction, Write};
+use keyturn_core::{
+    metrics::{BarrierStatistics, Counter},
+    storage::{Change, Commit, Entry, Key, Revision, Storage, StorageError, Transaction, Write},
+};
 use quick_cache::{Weighter, sync::Cache};
 
 /// Shards of keys that share a generation: enough that commits seldom meet the readers of other keys.
@@ -43,6 +46,16 @@ pub(crate) struct CachedStorage {
     cache: Cache<Box<[u8]>, Entry, InBytes>,
     generations: [Mutex<u64>; SHARDS],
     hasher: RandomState,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    hits: Counter,
+    misses: Counter,
+    commits: Counter,
+    conflicts: Counter,
+    failures: Counter,
 }
 
 impl CachedStorage {
@@ -50,7 +63,7 @@ impl CachedStorage {
     pub(crate) fn new(storage: Arc<dyn Storage>, bytes: usize) -> Self {
         let cache = Cache::with_weighter(bytes / USUAL_ENTRY, bytes as u64, InBytes);
         let generations = std::array::from_fn(|_| Mutex::new(0));
-        Self { storage, cache, generations, hasher: RandomState::new() }
+        Self { storage, cache, generations, hasher: RandomState::new(), counters: Counters::default() }
     }
 
     /// The backend, for what must not or need not be cached.
@@ -61,8 +74,10 @@ impl CachedStorage {
     /// The entry at `key`, from the cache if it is there.
     pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Entry>, StorageError> {
         if let Some(entry) = self.cache.get(key) {
+            self.counters.hits.count();
             return Ok(Some(entry));
         }
+        self.counters.misses.count();
         let before = *self.generation(key).lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.storage.get(key).await?;
         if let Some(entry) = &found {
@@ -77,12 +92,19 @@ impl CachedStorage {
         let task = tokio::spawn(async move {
             let keys: Vec<Key> = transaction.writes.iter().map(Write::key).cloned().collect();
             let outcome = this.storage.commit(transaction).await;
-            match &outcome {
-                Ok(Commit::Committed(revision)) => this.forget(&keys, *revision),
-                Ok(Commit::Conflict(_)) => {}
-                // It may have been applied all the same, under a revision that nobody told.
-                Err(_) => this.forget(&keys, Revision(u64::MAX)),
-            }
+            let counted = match &outcome {
+                Ok(Commit::Committed(revision)) => {
+                    this.forget(&keys, *revision);
+                    &this.counters.commits
+                }
+                Ok(Commit::Conflict(_)) => &this.counters.conflicts,
+                Err(_) => {
+                    // It may have been applied all the same, under a revision that nobody told.
+                    this.forget(&keys, Revision(u64::MAX));
+                    &this.counters.failures
+                }
+            };
+            counted.count();
             outcome
         });
         task.await.unwrap_or_else(|error| {
@@ -93,6 +115,19 @@ impl CachedStorage {
     /// Forgets what another node's commit replaced.
     pub(crate) fn observe(&self, change: &Change) {
         self.forget(&change.keys, change.revision);
+    }
+
+    /// What was counted so far.
+    pub(crate) fn statistics(&self) -> BarrierStatistics {
+        let counters = &self.counters;
+        BarrierStatistics {
+            commits: counters.commits.value(),
+            conflicts: counters.conflicts.value(),
+            failures: counters.failures.value(),
+            cache_hits: counters.hits.value(),
+            cache_misses: counters.misses.value(),
+            cache_bytes: self.cache.weight(),
+        }
     }
 
     /// How many bytes it holds.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use keyturn_core::{
     barrier::{Barrier, BarrierError, Batch, KeyStatus, Mac, MacPurpose, Record},
     clock::{Clock, SignedDuration},
+    metrics::BarrierStatistics,
     random::Random,
     secret::{Key256, SecretBytes},
     storage::{BoxFuture, Change, ChangeFeed, Commit, Entry, Key, Transaction, Write},
@@ -233,6 +234,10 @@ impl Barrier for AeadBarrier {
 
     fn key_status(&self) -> KeyStatus {
         self.keyring.current().status()
+    }
+
+    fn statistics(&self) -> BarrierStatistics {
+        self.storage.statistics()
     }
 
     fn rotate(&self) -> BoxFuture<'_, Result<KeyStatus, BarrierError>> {
