@@ -15,6 +15,7 @@ use crate::{
     login::Logins,
     metrics::{BarrierStatistics, Counters},
     mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
+    password::PasswordPolicies,
     policies::Policies,
     policy::Acl,
     secret::SecretString,
@@ -28,6 +29,7 @@ pub struct Core {
     store: Arc<Store>,
     mounts: Arc<Mounts>,
     policies: Arc<Policies>,
+    password_policies: PasswordPolicies,
     tokens: Arc<Tokens>,
     kv: Kv,
     logins: Logins,
@@ -75,6 +77,7 @@ impl Core {
             cubbyhole: Cubbyhole::new(Arc::clone(&store), Arc::clone(&tokens)),
             wrapping: Wrapping::new(Arc::clone(&store), Arc::clone(&tokens)),
             leases: Leases::new(Arc::clone(&store), Arc::clone(&tokens)),
+            password_policies: PasswordPolicies::new(Arc::clone(&store)),
             store,
             mounts,
             policies,
@@ -240,6 +243,12 @@ impl Core {
     #[must_use]
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// The password policies.
+    #[must_use]
+    pub fn password_policies(&self) -> &PasswordPolicies {
+        &self.password_policies
     }
 
     /// The tokens.

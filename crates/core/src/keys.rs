@@ -7,6 +7,7 @@
 //! policy/<name>                            a policy's text
 //! audit/<path>                             an audit device
 //! audit-chain/<path>                       how far the chain through its log has come (audit::Head)
+//! password-policy/<name>                   the text of a password policy
 //! token/id/<hash>                          a token (token::Entry); <hash> is the keyed hash, in hex
 //! token/accessor/<hash>                    the accessor's token
 //! token/child/<hash>/<hash>                a token's child
@@ -36,6 +37,7 @@ pub(crate) const MOUNTS: &[u8] = b"mount/";
 pub(crate) const SWEEPS: &[u8] = b"sweep/";
 pub(crate) const POLICIES: &[u8] = b"policy/";
 pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
+pub(crate) const PASSWORD_POLICIES: &[u8] = b"password-policy/";
 pub(crate) const TOKENS: &[u8] = b"token/id/";
 pub(crate) const TOKEN_ACCESSORS: &[u8] = b"token/accessor/";
 pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
@@ -66,6 +68,10 @@ pub(crate) fn audit_device(path: &str) -> Key {
 
 pub(crate) fn audit_chain(path: &str) -> Key {
     join(&[b"audit-chain/", path.as_bytes()])
+}
+
+pub(crate) fn password_policy(name: &str) -> Key {
+    join(&[PASSWORD_POLICIES, name.as_bytes()])
 }
 
 pub(crate) fn token(id: &str) -> Key {

@@ -22,6 +22,7 @@ pub mod login;
 pub mod metrics;
 pub mod mount;
 pub mod node;
+pub mod password;
 pub mod policies;
 pub mod policy;
 pub mod random;

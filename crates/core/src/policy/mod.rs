@@ -13,7 +13,7 @@ mod index;
 mod operation;
 mod parse;
 mod pattern;
-mod tree;
+pub(crate) mod tree;
 
 #[cfg(test)]
 mod tests;

@@ -25,9 +25,8 @@ use serde_json::Value;
 use super::capability::{Capabilities, Capability};
 use super::constraint::{ANY_PARAMETER, Constraints, ParameterValues};
 use super::error::{Line, PolicyError, clip};
-use super::hcl::read_hcl;
 use super::pattern::PathPattern;
-use super::tree::{Entry, Node, read_json};
+use super::tree::{Entry, Node, read_text};
 use super::{PathRule, Policy};
 use crate::duration::parse_seconds;
 
@@ -59,9 +58,8 @@ impl Policy {
         if text.len() > MAX_POLICY_BYTES {
             return Err(PolicyError::TooLong { bytes: text.len() });
         }
-        let entries = if text.trim_start().starts_with('{') { read_json(text)? } else { read_hcl(text)? };
         let mut rules = Vec::new();
-        for entry in entries {
+        for entry in read_text(text)? {
             match entry.key.as_str() {
                 "path" => stanzas(entry, &mut rules)?,
                 "name" => drop(text_of(entry, None)?),

@@ -7,19 +7,20 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::error::{Line, PolicyError};
+use super::hcl::read_hcl;
 use super::parse::MAX_DEPTH;
 
 /// A key with its value; `path "x" { … }` is the entry `path` holding the one entry `x`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: Node,
-    pub(super) line: Line,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) value: Node,
+    pub(crate) line: Line,
 }
 
 /// A value. Nested at most [`MAX_DEPTH`] deep, which bounds every recursion over it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Scalar(Value),
     List(Vec<Node>),
     Object(Vec<Entry>),
@@ -38,7 +39,7 @@ impl Node {
     }
 
     /// The text, if it is text.
-    pub(super) fn into_text(self) -> Option<String> {
+    pub(crate) fn into_text(self) -> Option<String> {
         match self {
             Self::Scalar(Value::String(text)) => Some(text),
             _ => None,
@@ -46,7 +47,7 @@ impl Node {
     }
 
     /// The objects that this value stands for: itself, or those of a list, which is how JSON repeats a block.
-    pub(super) fn into_objects(self) -> Option<Vec<Vec<Entry>>> {
+    pub(crate) fn into_objects(self) -> Option<Vec<Vec<Entry>>> {
         match self {
             Self::Object(entries) => Some(vec![entries]),
             Self::List(nodes) => nodes
@@ -61,8 +62,13 @@ impl Node {
     }
 }
 
+/// Reads a text in either language: JSON where it begins with `{`.
+pub(crate) fn read_text(text: &str) -> Result<Vec<Entry>, PolicyError> {
+    if text.trim_start().starts_with('{') { read_json(text) } else { read_hcl(text) }
+}
+
 /// Reads a JSON policy.
-pub(super) fn read_json(text: &str) -> Result<Vec<Entry>, PolicyError> {
+fn read_json(text: &str) -> Result<Vec<Entry>, PolicyError> {
     let json = |error: serde_json::Error| PolicyError::Json { problem: error.to_string() };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let root = NodeSeed { depth: 0 }.deserialize(&mut deserializer).map_err(json)?;
