@@ -18,6 +18,7 @@ use crate::{
     password::PasswordPolicies,
     policies::Policies,
     policy::Acl,
+    quota::Quotas,
     secret::SecretString,
     store::{Store, StoreError},
     token::{Entry, Issued, TokenError, TokenKind, Tokens, Which},
@@ -30,6 +31,7 @@ pub struct Core {
     mounts: Arc<Mounts>,
     policies: Arc<Policies>,
     password_policies: PasswordPolicies,
+    quotas: Quotas,
     tokens: Arc<Tokens>,
     kv: Kv,
     logins: Logins,
@@ -78,6 +80,7 @@ impl Core {
             wrapping: Wrapping::new(Arc::clone(&store), Arc::clone(&tokens)),
             leases: Leases::new(Arc::clone(&store), Arc::clone(&tokens)),
             password_policies: PasswordPolicies::new(Arc::clone(&store)),
+            quotas: Quotas::load(Arc::clone(&store), Arc::clone(&mounts)).await?,
             store,
             mounts,
             policies,
@@ -179,6 +182,9 @@ impl Core {
             for prefix in left.uuid.as_deref().map(keys::of_mount).into_iter().flatten() {
                 self.store.delete_below(&prefix).await?;
             }
+            if let Some(uuid) = &left.uuid {
+                self.quotas.forget_mount(uuid).await?;
+            }
             self.store.delete(keys::join(&[keys::SWEEPS, &name])).await?;
         }
         Ok(())
@@ -249,6 +255,12 @@ impl Core {
     #[must_use]
     pub fn password_policies(&self) -> &PasswordPolicies {
         &self.password_policies
+    }
+
+    /// The rate limits.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// The tokens.

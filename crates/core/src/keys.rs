@@ -8,6 +8,8 @@
 //! audit/<path>                             an audit device
 //! audit-chain/<path>                       how far the chain through its log has come (audit::Head)
 //! password-policy/<name>                   the text of a password policy
+//! quota/<name>                             a rate limit (quota::Record)
+//! config/<name>                            settings of the server: cors, quotas, ui-headers
 //! token/id/<hash>                          a token (token::Entry); <hash> is the keyed hash, in hex
 //! token/accessor/<hash>                    the accessor's token
 //! token/child/<hash>/<hash>                a token's child
@@ -38,6 +40,7 @@ pub(crate) const SWEEPS: &[u8] = b"sweep/";
 pub(crate) const POLICIES: &[u8] = b"policy/";
 pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
 pub(crate) const PASSWORD_POLICIES: &[u8] = b"password-policy/";
+pub(crate) const QUOTAS: &[u8] = b"quota/";
 pub(crate) const TOKENS: &[u8] = b"token/id/";
 pub(crate) const TOKEN_ACCESSORS: &[u8] = b"token/accessor/";
 pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
@@ -72,6 +75,14 @@ pub(crate) fn audit_chain(path: &str) -> Key {
 
 pub(crate) fn password_policy(name: &str) -> Key {
     join(&[PASSWORD_POLICIES, name.as_bytes()])
+}
+
+pub(crate) fn quota(name: &str) -> Key {
+    join(&[QUOTAS, name.as_bytes()])
+}
+
+pub(crate) fn config(name: &str) -> Key {
+    join(&[b"config/", name.as_bytes()])
 }
 
 pub(crate) fn token(id: &str) -> Key {

@@ -25,6 +25,7 @@ pub mod node;
 pub mod password;
 pub mod policies;
 pub mod policy;
+pub mod quota;
 pub mod random;
 pub mod seal;
 pub mod secret;

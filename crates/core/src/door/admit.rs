@@ -8,8 +8,9 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Ask, Caller, Exchange, Permit, special};
+use super::{Answer, Ask, Caller, Exchange, Permit, special};
 use crate::{
+    audit::AuditFailure,
     core::Core,
     mount::{Engine, Routed},
     policy::{AclAsk, Decision, Grant, Operation},
@@ -50,6 +51,17 @@ impl Core {
             return (exchange, Err(Refusal::NotAudited));
         }
         (exchange, decided)
+    }
+
+    /// Records a request that is turned away before anybody looks at it, as over a rate limit.
+    ///
+    /// # Errors
+    /// When no audit device could record it.
+    pub async fn turn_away(&self, ask: Ask<'_>, reason: &str) -> Result<(), AuditFailure> {
+        let routed = self.mounts().route(ask.path);
+        let mut exchange = Exchange::new(self, ask, routed.map(|routed| routed.mount));
+        exchange.decided(Some(reason.to_owned()))?;
+        exchange.conclude(Answer { error: Some(reason), ..Answer::default() }).await
     }
 
     async fn decide(&self, exchange: &mut Exchange<'_>, routed: Option<Routed>) -> Result<Permit, Refusal> {

@@ -86,6 +86,14 @@ impl AppRole {
         Ok(found.unwrap_or_else(|| Role::new("", String::new(), String::new())))
     }
 
+    /// The name of the role with this id, if there is one; for limits on logins, before anything is proven.
+    pub(crate) async fn role_name(&self, mount: &Mount, role_id: &str) -> Result<Option<String>, StoreError> {
+        if role_id.is_empty() || role_id.len() > MAX_ID_LEN {
+            return Ok(None);
+        }
+        Ok(Some(self.role_with_id(mount, role_id).await?.name).filter(|name| !name.is_empty()))
+    }
+
     /// Takes one use off a secret id. Of concurrent logins with its last use, one succeeds.
     async fn redeem(
         &self,
