@@ -20,6 +20,7 @@ use crate::{
     policy::Acl,
     quota::Quotas,
     secret::SecretString,
+    settings::Settings,
     store::{Store, StoreError},
     token::{Entry, Issued, TokenError, TokenKind, Tokens, Which},
     wrapping::Wrapping,
@@ -32,6 +33,7 @@ pub struct Core {
     policies: Arc<Policies>,
     password_policies: PasswordPolicies,
     quotas: Quotas,
+    settings: Settings,
     tokens: Arc<Tokens>,
     kv: Kv,
     logins: Logins,
@@ -81,6 +83,7 @@ impl Core {
             leases: Leases::new(Arc::clone(&store), Arc::clone(&tokens)),
             password_policies: PasswordPolicies::new(Arc::clone(&store)),
             quotas: Quotas::load(Arc::clone(&store), Arc::clone(&mounts)).await?,
+            settings: Settings::load(Arc::clone(&store)).await?,
             store,
             mounts,
             policies,
@@ -261,6 +264,12 @@ impl Core {
     #[must_use]
     pub fn quotas(&self) -> &Quotas {
         &self.quotas
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The tokens.

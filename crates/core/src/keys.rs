@@ -10,6 +10,7 @@
 //! password-policy/<name>                   the text of a password policy
 //! quota/<name>                             a rate limit (quota::Record)
 //! config/<name>                            settings of the server: cors, quotas, ui-headers
+//! version/<version>                        when a version of the server first opened the store
 //! token/id/<hash>                          a token (token::Entry); <hash> is the keyed hash, in hex
 //! token/accessor/<hash>                    the accessor's token
 //! token/child/<hash>/<hash>                a token's child
@@ -41,6 +42,7 @@ pub(crate) const POLICIES: &[u8] = b"policy/";
 pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
 pub(crate) const PASSWORD_POLICIES: &[u8] = b"password-policy/";
 pub(crate) const QUOTAS: &[u8] = b"quota/";
+pub(crate) const VERSIONS: &[u8] = b"version/";
 pub(crate) const TOKENS: &[u8] = b"token/id/";
 pub(crate) const TOKEN_ACCESSORS: &[u8] = b"token/accessor/";
 pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
@@ -83,6 +85,10 @@ pub(crate) fn quota(name: &str) -> Key {
 
 pub(crate) fn config(name: &str) -> Key {
     join(&[b"config/", name.as_bytes()])
+}
+
+pub(crate) fn version(version: &str) -> Key {
+    join(&[VERSIONS, version.as_bytes()])
 }
 
 pub(crate) fn token(id: &str) -> Key {

@@ -29,6 +29,7 @@ pub mod quota;
 pub mod random;
 pub mod seal;
 pub mod secret;
+pub mod settings;
 pub mod storage;
 mod store;
 pub mod token;
