@@ -34,5 +34,6 @@ pub mod storage;
 mod store;
 pub mod token;
 pub mod wrapping;
+pub mod tools;
 
 pub use store::StoreError;

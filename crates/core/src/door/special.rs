@@ -8,7 +8,14 @@ pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
         Engine::AppRole => rest == "login",
         Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
         Engine::System => {
-            matches!(rest, "internal/ui/mounts" | "wrapping/lookup") || rest.starts_with("internal/ui/mounts/")
+            const OPEN: &[&str] = &[
+                "internal/specs/openapi",
+                "internal/ui/mounts",
+                "internal/ui/namespaces",
+                "replication/status",
+                "wrapping/lookup",
+            ];
+            OPEN.contains(&rest.trim_end_matches('/')) || rest.starts_with("internal/ui/mounts/")
         }
         Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => false,
     }
@@ -27,6 +34,8 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
             const EXACT: &[&str] = &[
                 "audit",
                 "config/cors",
+                "config/ui/headers",
+                "host-info",
                 "leases",
                 "raw",
                 "remount",
@@ -41,6 +50,7 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
                 "audit-chain/",
                 "auth/",
                 "config/auditing/",
+                "config/ui/headers/",
                 "leases/lookup/",
                 "leases/revoke-force/",
                 "leases/revoke-prefix/",
@@ -70,5 +80,7 @@ mod tests {
         assert!(!is_open(Engine::System, "mounts"));
         assert!(is_open(Engine::System, "wrapping/lookup") && !is_open(Engine::System, "wrapping/unwrap"));
         assert!(!is_open(Engine::Cubbyhole, "wrapping/lookup"));
+        assert!(is_open(Engine::System, "internal/ui/namespaces/"));
+        assert!(!is_open(Engine::System, "internal/specs/openapi/x") && !is_open(Engine::System, "replication/x"));
     }
 }

@@ -69,6 +69,28 @@ impl Lockouts {
         self.failures().remove(&key(mount, name));
     }
 
+    /// Who is refused now, with the mount's accessor; sorted.
+    pub(super) fn locked(&self, mounts: &[Arc<Mount>]) -> Vec<(String, String)> {
+        let configs: HashMap<&str, LockoutConfig> =
+            mounts.iter().filter_map(|mount| Some((mount.accessor.as_str(), config_of(mount)?))).collect();
+        let now = self.clock.now();
+        let is_locked = |accessor: &str, failures: &Failures| {
+            configs.get(accessor).is_some_and(|config| {
+                failures.count >= config.threshold && now < clock::after(failures.last, config.duration)
+            })
+        };
+        let failures = self.failures();
+        let mut locked: Vec<_> =
+            failures.iter().filter(|(key, known)| is_locked(&key.0, known)).map(|(key, _)| key.clone()).collect();
+        locked.sort_unstable();
+        locked
+    }
+
+    /// Forgets the failures of a name, by the mount's accessor.
+    pub(super) fn unlock(&self, accessor: &str, name: &str) {
+        self.failures().remove(&(accessor.to_owned(), name.to_owned()));
+    }
+
     fn failures(&self) -> MutexGuard<'_, HashMap<(String, String), Failures>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,6 +159,23 @@ mod tests {
         assert!(lockouts.is_locked(&mount, "ann"));
         clock.advance(SignedDuration::from_secs(1));
         assert!(!lockouts.is_locked(&mount, "ann"));
+    }
+
+    #[test]
+    fn those_locked_are_listed_until_they_are_unlocked() {
+        let (lockouts, clock) = lockouts();
+        let (mount, known) = (mount(), [Arc::new(mount())]);
+        fail(&lockouts, &mount, "bob", 5);
+        fail(&lockouts, &mount, "ann", 5);
+        fail(&lockouts, &mount, "eve", 4);
+        let locked = |name: &str| (mount.accessor.clone(), name.to_owned());
+        assert_eq!(lockouts.locked(&known), [locked("ann"), locked("bob")]);
+        lockouts.unlock(&mount.accessor, "ann");
+        assert_eq!(lockouts.locked(&known), [locked("bob")]);
+        assert!(!lockouts.is_locked(&mount, "ann"));
+        assert!(lockouts.locked(&[]).is_empty());
+        clock.advance(SignedDuration::from_secs(900));
+        assert!(lockouts.locked(&known).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod approle;
 mod issue;
+mod locked_users;
 mod lockout;
 mod settings;
 pub mod userpass;
@@ -12,6 +13,7 @@ pub mod userpass;
 use std::sync::Arc;
 
 pub use issue::IssueError;
+pub use locked_users::LockedUsers;
 pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 
 use self::{approle::AppRole, issue::Issuer, userpass::UserPass};
@@ -62,6 +64,11 @@ impl Logins {
     #[must_use]
     pub fn userpass(&self) -> &UserPass {
         &self.userpass
+    }
+
+    /// The lockouts of all methods.
+    fn lockouts(&self) -> [&lockout::Lockouts; 2] {
+        [self.approle.lockouts(), self.userpass.lockouts()]
     }
 
     /// Whether a write to this path of an auth method would change something that is there.

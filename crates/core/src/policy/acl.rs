@@ -22,16 +22,16 @@ use super::pattern::{PathPattern, WildPattern};
 /// Every policy of a token, compiled; built once per change, asked per request without allocating.
 #[derive(Debug)]
 pub struct Acl {
-    root: bool,
-    exact: HashMap<String, Permissions>,
-    wild: WildIndex<Permissions>,
+    pub(super) root: bool,
+    pub(super) exact: HashMap<String, Permissions>,
+    pub(super) wild: WildIndex<Permissions>,
 }
 
 /// What the stanzas of one path grant together.
 #[derive(Debug, Clone, Default)]
-struct Permissions {
-    capabilities: Capabilities,
-    constraints: Constraints,
+pub(super) struct Permissions {
+    pub(super) capabilities: Capabilities,
+    pub(super) constraints: Constraints,
 }
 
 /// One question to an [`Acl`].

@@ -13,6 +13,7 @@ mod index;
 mod operation;
 mod parse;
 mod pattern;
+mod resultant;
 pub(crate) mod tree;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use error::{Line, PolicyError};
 pub use operation::Operation;
 pub use parse::{MAX_DEPTH, MAX_POLICY_BYTES};
 pub use pattern::PatternError;
+pub use resultant::{Resultant, ResultantRule};
 
 use pattern::PathPattern;
 

@@ -112,6 +112,11 @@ impl WildPattern {
         self.text.get(..self.head).unwrap_or_default()
     }
 
+    /// The text that is matched by its beginning, where that is all.
+    pub(super) fn as_prefix(&self) -> Option<&str> {
+        (self.glob && self.wildcards == 0).then_some(self.text.as_str())
+    }
+
     /// Sorts patterns with heads of equal length by priority, the highest first.
     pub(super) fn priority(&self) -> impl Ord + use<'_> {
         (self.glob, self.wildcards, Reverse(self.text.len()), Reverse(self.text.as_str()))

@@ -5,7 +5,8 @@ use crate::{
     door::Permit,
     keys,
     secret::SecretString,
-    store::{Seen, StoreError},
+    storage::Key,
+    store::{PAGE, Seen, StoreError},
 };
 
 /// Which token is meant.
@@ -18,6 +19,24 @@ pub enum Which<'a> {
 }
 
 impl Tokens {
+    /// How many service tokens are in the store, those that have ended and are not removed yet among them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count(&self, permit: Permit) -> Result<usize, StoreError> {
+        permit.spend();
+        let mut count = 0;
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.store.barrier.keys(keys::TOKENS, after.as_deref(), PAGE).await?;
+            count += page.len();
+            if page.len() < PAGE {
+                return Ok(count);
+            }
+            after = page.last().cloned();
+        }
+    }
+
     /// What is known of a token that is good now.
     ///
     /// # Errors

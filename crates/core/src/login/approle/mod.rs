@@ -105,6 +105,10 @@ impl AppRole {
         Self { store, issuer, lockouts }
     }
 
+    pub(super) fn lockouts(&self) -> &Lockouts {
+        &self.lockouts
+    }
+
     async fn find(&self, place: &Place) -> Result<Option<Seen<Role>>, StoreError> {
         self.store.read(&place.key()).await
     }

@@ -81,6 +81,10 @@ impl UserPass {
         Self { store, issuer, lockouts, passwords: Passwords::new() }
     }
 
+    pub(super) fn lockouts(&self) -> &Lockouts {
+        &self.lockouts
+    }
+
     /// The names of all users of the mount.
     ///
     /// # Errors
