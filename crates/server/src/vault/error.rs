@@ -20,10 +20,12 @@ use keyturn_core::{
     },
     mount::{Engine, MountError},
     node::NodeError,
+    password::PasswordPolicyStoreError,
     policies::PolicyError,
     seal::SealError,
     token::TokenError,
     wrapping::WrappingError,
+    tools::RandomBytesError,
 };
 use serde::Serialize;
 
@@ -229,6 +231,26 @@ impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         match error {
             PolicyError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<PasswordPolicyStoreError> for Failure {
+    fn from(error: PasswordPolicyStoreError) -> Self {
+        match error {
+            PasswordPolicyStoreError::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            PasswordPolicyStoreError::Store(error) => error.into(),
+            PasswordPolicyStoreError::Generate(_) => Self::internal(&error, ""),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<RandomBytesError> for Failure {
+    fn from(error: RandomBytesError) -> Self {
+        match error {
+            RandomBytesError::Random => Self::internal(&error, ""),
             error => Self::bad_request(error.to_string()),
         }
     }

@@ -105,6 +105,15 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// A number that need not be whole.
+    pub(super) fn number(&self, name: &str) -> Result<Option<f64>, Failure> {
+        self.convert(name, "a number", |value| match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        })
+    }
+
     /// A whole number that is not negative.
     pub(super) fn natural(&self, name: &str) -> Result<Option<u64>, Failure> {
         match self.integer(name)? {

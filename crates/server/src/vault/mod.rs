@@ -151,6 +151,9 @@ impl Vault {
             }
         };
         let outcome = match outcome {
+            Ok(reply) if parsed.wrap_ttl.is_some() && reply.is_plain() => Err(Failure::bad_request(
+                "this answer has no envelope and cannot be wrapped: ask for it without X-Vault-Wrap-TTL",
+            )),
             Ok(reply) if parsed.wrap_ttl.is_some() && reply.can_be_wrapped() => {
                 let (answer, accessor) = reply.into_wrapped(&parsed.request_id, engine);
                 // Boxed, so that it takes no room in the future of a request that is not wrapped.

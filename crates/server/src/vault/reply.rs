@@ -33,6 +33,8 @@ pub(super) struct Reply {
     wrapped: Option<Box<WrapInfo>>,
     /// Whether `data` also stands at the top level, as some `sys` routes have it.
     at_top: bool,
+    /// An answer that is no envelope: its type and all of it.
+    plain: Option<(&'static str, Bytes)>,
 }
 
 #[derive(Serialize)]
@@ -124,6 +126,11 @@ impl Reply {
         Self { accessor: Some(accessor.to_owned()), ..self }
     }
 
+    /// Whether the answer goes out without an envelope.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
     /// Whether there is an answer to wrap: not if there is nothing to say, nor if it is one already.
     pub(super) fn can_be_wrapped(&self) -> bool {
         self.wrapped.is_none() && !self.is_empty()
@@ -135,6 +142,18 @@ impl Reply {
         let accessor = self.issued.as_ref().map(|issued| issued.entry.accessor.clone());
         let accessor = accessor.filter(|accessor| !accessor.is_empty()).or(self.accessor);
         (Wrapped { code: self.status.unwrap_or(StatusCode::OK).as_u16(), body }, accessor)
+    }
+
+    /// An answer without the envelope, that holds no secret.
+    pub(super) fn plain(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { plain: Some((content_type, body.into())), ..Self::default() }
+    }
+
+    /// `data` that is secret, `room` bytes at the most: the buffer must not grow, or a copy of it stays behind.
+    pub(super) fn secret(data: &impl Serialize, room: usize) -> Result<Self, Failure> {
+        let mut text = SecretBytes::new(Vec::with_capacity(room));
+        serde_json::to_writer(text.expose_secret_mut(), data).map_err(|error| Failure::internal(&error, ""))?;
+        Ok(Self::raw(text))
     }
 
     pub(super) fn at_top(self) -> Self {
@@ -175,6 +194,11 @@ impl Reply {
     }
 
     pub(super) fn into_response(mut self, request_id: &str, engine: Option<Engine>) -> Response<Body> {
+        if let Some((content_type, body)) = self.plain {
+            let mut response = json(self.status.unwrap_or(StatusCode::OK), body);
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+            return response;
+        }
         if self.is_empty() {
             return json(self.status.unwrap_or(StatusCode::NO_CONTENT), Bytes::new());
         }

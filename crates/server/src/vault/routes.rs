@@ -86,6 +86,10 @@ fn system() -> Result<Router<Route>, InsertError> {
         "policies/acl"                  => { read: sys::policies::list, list: sys::policies::list }
         "policies/acl/"                 => { read: sys::policies::list, list: sys::policies::list }
         "policies/acl/{*name}"          => { read: sys::policies::read, write: sys::policies::write, delete: sys::policies::delete }
+        "policies/password"             => { list: sys::policies_password::list }
+        "policies/password/"            => { list: sys::policies_password::list }
+        "policies/password/{name}"      => { read: sys::policies_password::read, write: sys::policies_password::write, delete: sys::policies_password::delete }
+        "policies/password/{name}/generate" => { read: sys::policies_password::generate }
         "capabilities"                  => { write: sys::capabilities::of_token }
         "capabilities-self"             => { write: sys::capabilities::of_self }
         "capabilities-accessor"         => { write: sys::capabilities::of_accessor }
@@ -125,6 +129,32 @@ fn cubbyhole() -> Result<Router<Route>, InsertError> {
     Ok(table! {
         ""                              => { list: cubbyhole::list }
         "{*name}"                       => { read: cubbyhole::read, write: cubbyhole::write, delete: cubbyhole::delete, list: cubbyhole::list }
+        "internal/ui/resultant-acl"     => { read: sys::resultant_acl::read }
+        "internal/ui/namespaces"        => { read: sys::resultant_acl::namespaces }
+        "internal/ui/namespaces/"       => { list: sys::resultant_acl::namespaces }
+        "internal/counters/requests"    => { read: sys::counters::requests }
+        "internal/counters/tokens"      => { read: sys::counters::tokens }
+        "tools/random"                  => { write: sys::tools::random }
+        "tools/random/{first}"          => { write: sys::tools::random }
+        "tools/random/{first}/{second}" => { write: sys::tools::random }
+        "tools/hash"                    => { write: sys::tools::hash }
+        "tools/hash/{algorithm}"        => { write: sys::tools::hash }
+        "host-info"                     => { read: sys::host_info::read }
+        "locked-users"                  => { read: sys::locked_users::list, list: sys::locked_users::list }
+        "locked-users/"                 => { list: sys::locked_users::list }
+        "locked-users/{accessor}/unlock/{*name}" => { write: sys::locked_users::unlock }
+        "version-history"               => { list: sys::status::version_history }
+        "version-history/"              => { list: sys::status::version_history }
+        "replication/status"            => { read: sys::status::replication }
+        "experiments"                   => { read: sys::status::experiments }
+        "plugins/catalog"               => { read: sys::plugins::catalog, list: sys::plugins::catalog }
+        "plugins/catalog/"              => { list: sys::plugins::catalog }
+        "plugins/catalog/{type}"        => { read: sys::plugins::list, list: sys::plugins::list, write: sys::plugins::change, delete: sys::plugins::change }
+        "plugins/catalog/{type}/"       => { list: sys::plugins::list }
+        "plugins/catalog/{type}/{name}" => { read: sys::plugins::read, write: sys::plugins::change, delete: sys::plugins::change }
+        "plugins/reload/backend"        => { write: sys::plugins::reload }
+        "plugins/runtimes/catalog"      => { read: sys::plugins::runtimes, list: sys::plugins::runtimes }
+        "plugins/runtimes/catalog/"     => { list: sys::plugins::runtimes }
     })
 }
 

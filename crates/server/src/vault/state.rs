@@ -18,7 +18,12 @@ use serde_json::json;
 use super::{error::Failure, fields::Fields, reply, request::Parsed};
 
 /// The version that clients are told: they decide by it what to send. The API is that of Vault 1.18.
-const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
+pub(super) const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
+
+/// What clients are told for a version of this server.
+pub(super) fn version_of(own: &str) -> String {
+    format!("1.18.0+keyturn{own}")
+}
 
 /// A share is a byte longer than the key that it is of; what is much shorter is none.
 const SHORTEST_SHARE: usize = 16;
