@@ -26,6 +26,7 @@ use keyturn_storage::{
 use crate::{
     config::{AuditConfig, ConfigError, KeySource, LogConfig, SealConfig, StorageConfig},
     logging::{self, LoggingError},
+    sanitized::sanitized,
     serving::{self, Bound, ServingError},
 };
 
@@ -191,7 +192,8 @@ impl Ready {
         bound: Vec<Bound>,
         limits: Limits,
     ) -> Result<Self, StartError> {
-        let api = vault::Api::new(Arc::clone(&node), limits.clone())
+        let told = sanitized(&node.status(), &bound, &limits);
+        let api = vault::Api::with_configuration(Arc::clone(&node), limits.clone(), told)
             .map_err(|error| StartError::Routes(error.to_string()))?;
         let shutdown = serving::take_signals(&bound, reloads(&node, devices))?;
         Ok(Self { node, bound, api, limits, shutdown })

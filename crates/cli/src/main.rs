@@ -12,6 +12,7 @@ mod input;
 mod kv;
 mod logging;
 mod output;
+mod sanitized;
 mod serving;
 mod token_file;
 mod verb;

@@ -59,6 +59,13 @@ pub(crate) struct Bound {
     pub(crate) address: SocketAddr,
 }
 
+impl Bound {
+    /// Whether it speaks TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
 /// Listens on every address; none is served before all are there.
 ///
 /// # Errors

@@ -7,10 +7,12 @@ use std::{
 
 use keyturn_core::{core::Core, door::Permit, node::Node, secret::SecretBytes};
 
-use super::{error::Failure, fields::Fields, request::Parsed, routes::Parameters};
+use super::{Vault, error::Failure, fields::Fields, request::Parsed, routes::Parameters};
 
 /// One admitted request.
 pub(super) struct Call<'a> {
+    /// The API itself, for what it knows of its requests and routes.
+    pub(super) vault: &'a Vault,
     pub(super) node: &'a Node,
     pub(super) core: &'a Arc<Core>,
     pub(super) parsed: &'a Parsed,

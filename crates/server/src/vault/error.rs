@@ -22,7 +22,9 @@ use keyturn_core::{
     node::NodeError,
     password::PasswordPolicyStoreError,
     policies::PolicyError,
+    quota::QuotaError,
     seal::SealError,
+    settings::{CorsError, HeaderError},
     token::TokenError,
     wrapping::WrappingError,
     tools::RandomBytesError,
@@ -251,6 +253,33 @@ impl From<RandomBytesError> for Failure {
     fn from(error: RandomBytesError) -> Self {
         match error {
             RandomBytesError::Random => Self::internal(&error, ""),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<QuotaError> for Failure {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<CorsError> for Failure {
+    fn from(error: CorsError) -> Self {
+        match error {
+            CorsError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<HeaderError> for Failure {
+    fn from(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
         }
     }

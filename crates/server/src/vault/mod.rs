@@ -10,10 +10,15 @@
 mod auth;
 mod call;
 mod cubbyhole;
+mod cors;
 mod error;
 mod fields;
+mod help;
+mod in_flight;
 mod json_check;
 mod kv;
+mod metrics;
+mod rate_limit;
 mod reply;
 mod request;
 mod request_id;
@@ -43,7 +48,10 @@ use tower_service::Service;
 
 use self::{
     call::Call,
+    cors::Crossing,
     error::Failure,
+    in_flight::InFlights,
+    metrics::Requests,
     reply::Reply,
     request::Parsed,
     routes::{Found, Routes},
@@ -56,6 +64,10 @@ struct Vault {
     limits: Limits,
     routes: Routes,
     moves: Mutex<VecDeque<[String; 3]>>,
+    requests: Requests,
+    in_flight: InFlights,
+    /// What `sys/config/state/sanitized` tells.
+    configuration: serde_json::Value,
 }
 
 /// The Vault API below `/v1/`, as a service for the listener. Cloning it is cheap.
@@ -70,7 +82,27 @@ impl Api {
     /// # Errors
     /// When the table of routes contradicts itself.
     pub fn new(node: Arc<Node>, limits: Limits) -> Result<Self, matchit::InsertError> {
-        Ok(Self(Arc::new(Vault { node, limits, routes: Routes::build()?, moves: Mutex::default() })))
+        Self::with_configuration(node, limits, serde_json::Value::Null)
+    }
+
+    /// The same, with what `sys/config/state/sanitized` is to tell: a JSON object that holds no secret.
+    ///
+    /// # Errors
+    /// When the table of routes contradicts itself.
+    pub fn with_configuration(
+        node: Arc<Node>,
+        limits: Limits,
+        configuration: serde_json::Value,
+    ) -> Result<Self, matchit::InsertError> {
+        Ok(Self(Arc::new(Vault {
+            node,
+            limits,
+            routes: Routes::build()?,
+            moves: Mutex::default(),
+            requests: Requests::new(),
+            in_flight: InFlights::default(),
+            configuration,
+        })))
     }
 }
 
@@ -90,21 +122,44 @@ impl Service<Request<Body>> for Api {
 }
 
 async fn serve(vault: Arc<Vault>, request: Request<Body>) -> Response<Body> {
+    match cors::check(&vault.node, &request) {
+        Crossing::None => serve_same_origin(vault, request).await,
+        Crossing::Answered(answer) => *answer,
+        Crossing::Allowed(origin) => {
+            let mut answer = serve_same_origin(vault, request).await;
+            cors::allow(answer.headers_mut(), origin);
+            answer
+        }
+    }
+}
+
+async fn serve_same_origin(vault: Arc<Vault>, request: Request<Body>) -> Response<Body> {
+    let at_work = vault.requests.begin();
     let parsed = match Parsed::read(request, &vault.limits).await {
         Ok(parsed) => parsed,
-        Err(failure) => return failure.into_response(),
-    };
-    let answered = if parsed.changes_something() {
-        // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
-        let request_id = parsed.request_id.clone();
-        match tokio::spawn(async move { vault.answer(&parsed).await }).await {
-            Ok(answered) => answered,
-            Err(error) => Err(Failure::internal(&error, &request_id)),
+        Err(failure) => {
+            let answer = failure.into_response();
+            at_work.answered(None, None, answer.status());
+            return answer;
         }
-    } else {
-        vault.answer(&parsed).await
     };
-    answered.unwrap_or_else(Failure::into_response)
+    let operation = parsed.operation;
+    let (engine, answered) = if parsed.changes_something() {
+        // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
+        let (request_id, vault) = (parsed.request_id.clone(), Arc::clone(&vault));
+        let change = async move {
+            let _noted = vault.in_flight.note(&parsed, vault.node.clock().now());
+            let answered = vault.answer(&parsed).await;
+            (parsed.engine(), answered)
+        };
+        tokio::spawn(change).await.unwrap_or_else(|error| (None, Err(Failure::internal(&error, &request_id))))
+    } else {
+        let answered = vault.answer(&parsed).await;
+        (parsed.engine(), answered)
+    };
+    let answer = answered.unwrap_or_else(Failure::into_response);
+    at_work.answered(Some(operation), engine, answer.status());
+    answer
 }
 
 impl Vault {
@@ -113,6 +168,7 @@ impl Vault {
             return Err(Failure::bad_request("this answer cannot be wrapped: it does not need an open store"));
         }
         if let Some(answer) = state::answer(&self.node, parsed).await {
+            parsed.note_engine(Engine::System);
             return answer;
         }
         let core = self.node.core().map_err(|not_ready| match not_ready {
@@ -126,6 +182,7 @@ impl Vault {
     /// Admits a request, has it handled, and lets the answer out once it is recorded.
     async fn exchange(&self, core: &Arc<Core>, parsed: &Parsed) -> Result<Response<Body>, Failure> {
         let path = fold_names(core, &parsed.path);
+        let standing = core.rate_limit(&path, parsed.remote.map(|remote| remote.ip()), &parsed.data).await?;
         let ask = Ask {
             request_id: &parsed.request_id,
             operation: parsed.operation,
@@ -135,15 +192,25 @@ impl Vault {
             data: &parsed.data,
             wrap_ttl: parsed.wrap_ttl,
         };
+        if let Some(standing) = standing.filter(|standing| !standing.allowed) {
+            return rate_limit::refuse(core, ask, standing).await;
+        }
         let (exchange, admitted) = core.admit(ask).await;
         let engine = exchange.mount().map(|mount| mount.engine);
+        engine.into_iter().for_each(|engine| parsed.note_engine(engine));
         let outcome = match admitted {
             Err(refusal) => Err(Failure::from(refusal)),
+            Ok(permit) if permit.operation() == Operation::Help => {
+                let help = help::on(&self.routes, permit.mount(), permit.rest());
+                permit.spend();
+                Ok(help)
+            }
             Ok(permit) => {
                 let engine = permit.mount().engine;
                 match self.routes.find(engine, permit.rest(), parsed.operation) {
                     Found::Handler(handler, parameters) => {
-                        handler(Call { node: &self.node, core, parsed, permit, parameters, moves: &self.moves }).await
+                        let (vault, node, moves) = (self, &self.node, &self.moves);
+                        handler(Call { vault, node, core, parsed, permit, parameters, moves }).await
                     }
                     Found::OtherOperations => Err(Failure::unsupported_operation()),
                     Found::Nothing => Err(Failure::unsupported_path(engine)),
@@ -161,7 +228,7 @@ impl Vault {
             }
             outcome => outcome,
         };
-        let (answer, concluded) = match outcome {
+        let (mut answer, concluded) = match outcome {
             Ok(reply) => {
                 let concluded = exchange.conclude(reply.audited()).await;
                 (reply.into_response(&parsed.request_id, engine), concluded)
@@ -172,6 +239,9 @@ impl Vault {
                 (failure.into_response(), concluded)
             }
         };
+        if let Some(standing) = standing {
+            rate_limit::tell(answer.headers_mut(), standing);
+        }
         match concluded {
             Ok(()) => Ok(answer),
             Err(failure) => Err(Failure::internal(&failure, &parsed.request_id)),

@@ -1,12 +1,13 @@
 //! From an HTTP request to a checked path, operation and JSON object. Whatever is wrong with it is said here, before
 //! anybody is asked about anything.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::OnceLock};
 
 use axum::body::Body;
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use keyturn_core::{
     duration,
+    mount::Engine,
     policy::Operation,
     secret::{SecretBytes, SecretString},
     token, wrapping,
@@ -36,6 +37,9 @@ pub(super) struct Parsed {
     /// The text of a JSON object, from the body or the query; empty: nothing was sent.
     pub(super) data: SecretBytes,
     pub(super) wrap_ttl: Option<u64>,
+    /// Whether the client wants OpenMetrics; looked at for the one path that has it.
+    pub(super) wants_open_metrics: bool,
+    engine: OnceLock<Engine>,
 }
 
 impl Parsed {
@@ -61,6 +65,7 @@ impl Parsed {
         if wrap_ttl.is_some() && path.len() > token::MAX_ISSUER_PATH {
             return Err(Failure::bad_request("the path is too long for its answer to be wrapped"));
         }
+        let wants_open_metrics = path == "sys/metrics" && accepts(&parts.headers, "application/openmetrics-text");
         let request_id = request_id::next().map_err(|error| Failure::internal(&error, ""))?;
         Ok(Self {
             request_id,
@@ -71,21 +76,35 @@ impl Parsed {
             remote: parts.extensions.get::<Peer>().map(|peer| peer.0),
             data,
             wrap_ttl,
+            wants_open_metrics,
+            engine: OnceLock::new(),
         })
+    }
+
+    /// Notes which engine serves the request, for those who count.
+    pub(super) fn note_engine(&self, engine: Engine) {
+        // It is noted once; a second time would say the same.
+        _ = self.engine.set(engine);
+    }
+
+    /// The engine that served the request, if one did.
+    pub(super) fn engine(&self) -> Option<Engine> {
+        self.engine.get().copied()
     }
 
     /// Whether the request may change something, if only a counter.
     pub(super) fn changes_something(&self) -> bool {
-        !matches!(self.operation, Operation::Read | Operation::List) || self.wrap_ttl.is_some()
+        !matches!(self.operation, Operation::Read | Operation::List | Operation::Help) || self.wrap_ttl.is_some()
     }
 }
 
 fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation, Failure> {
     // The words that Go takes for true; hvac sends `True`.
     let is_true = |value: &str| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
-    let wants_list = || query.iter().any(|(name, value)| name == "list" && is_true(value));
+    let wants = |what: &str| query.iter().any(|(name, value)| name == what && is_true(value));
     match method.as_str() {
-        "GET" if wants_list() => Ok(Operation::List),
+        "GET" if wants("help") => Ok(Operation::Help),
+        "GET" if wants("list") => Ok(Operation::List),
         "GET" | "HEAD" => Ok(Operation::Read),
         "POST" | "PUT" => Ok(Operation::Update),
         "DELETE" => Ok(Operation::Delete),
@@ -202,6 +221,10 @@ fn check_patch_type(operation: Operation, headers: &HeaderMap) -> Result<(), Fai
 fn media_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(kind))
 }
 
 /// A body is JSON, whatever it is called, unless it is called a form and does not look like JSON.

@@ -36,6 +36,8 @@ struct Route {
     delete: Option<Handler>,
     list: Option<Handler>,
     patch: Option<Handler>,
+    /// Where it stands in its table.
+    index: usize,
 }
 
 impl Route {
@@ -49,24 +51,38 @@ impl Route {
             _ => None,
         }
     }
+
+    fn operations(&self) -> Vec<Operation> {
+        use Operation::{Delete, List, Patch, Read, Update};
+        [Read, List, Update, Patch, Delete].into_iter().filter(|operation| self.handler(*operation).is_some()).collect()
+    }
+}
+
+/// What an engine serves: for finding a handler, and for telling what there is.
+struct Table {
+    router: Router<Route>,
+    paths: Vec<(&'static str, Vec<Operation>)>,
 }
 
 macro_rules! table {
     ($($path:literal => { $($operation:ident: $handler:path),+ $(,)? })+) => {{
         let mut router = Router::new();
+        let mut paths = Vec::new();
         $(
             let mut route = Route::default();
             $(
                 let handler: Handler = |call| Box::pin($handler(call));
                 route.$operation = Some(handler);
             )+
+            route.index = paths.len();
+            paths.push(($path, route.operations()));
             router.insert($path, route)?;
         )+
-        router
+        Table { router, paths }
     }};
 }
 
-fn system() -> Result<Router<Route>, InsertError> {
+fn system() -> Result<Table, InsertError> {
     Ok(table! {
         "seal"                          => { write: sys::seal::seal }
         "key-status"                    => { read: sys::rotate::key_status }
@@ -132,6 +148,7 @@ fn cubbyhole() -> Result<Router<Route>, InsertError> {
         "internal/ui/resultant-acl"     => { read: sys::resultant_acl::read }
         "internal/ui/namespaces"        => { read: sys::resultant_acl::namespaces }
         "internal/ui/namespaces/"       => { list: sys::resultant_acl::namespaces }
+        "internal/specs/openapi"        => { read: sys::openapi::read }
         "internal/counters/requests"    => { read: sys::counters::requests }
         "internal/counters/tokens"      => { read: sys::counters::tokens }
         "tools/random"                  => { write: sys::tools::random }
@@ -139,10 +156,21 @@ fn cubbyhole() -> Result<Router<Route>, InsertError> {
         "tools/random/{first}/{second}" => { write: sys::tools::random }
         "tools/hash"                    => { write: sys::tools::hash }
         "tools/hash/{algorithm}"        => { write: sys::tools::hash }
+        "quotas/config"                 => { read: sys::quotas::read_config, write: sys::quotas::write_config }
+        "quotas/rate-limit"             => { list: sys::quotas::list }
+        "quotas/rate-limit/"            => { list: sys::quotas::list }
+        "quotas/rate-limit/{name}"      => { read: sys::quotas::read, write: sys::quotas::write, delete: sys::quotas::delete }
+        "metrics"                       => { read: sys::metrics::read }
         "host-info"                     => { read: sys::host_info::read }
+        "in-flight-req"                 => { read: sys::in_flight::list }
         "locked-users"                  => { read: sys::locked_users::list, list: sys::locked_users::list }
         "locked-users/"                 => { list: sys::locked_users::list }
         "locked-users/{accessor}/unlock/{*name}" => { write: sys::locked_users::unlock }
+        "config/cors"                   => { read: sys::config::read_cors, write: sys::config::write_cors, delete: sys::config::delete_cors }
+        "config/ui/headers"             => { list: sys::config::list_headers }
+        "config/ui/headers/"            => { list: sys::config::list_headers }
+        "config/ui/headers/{name}"      => { read: sys::config::read_header, write: sys::config::write_header, delete: sys::config::delete_header }
+        "config/state/sanitized"        => { read: sys::config::sanitized }
         "version-history"               => { list: sys::status::version_history }
         "version-history/"              => { list: sys::status::version_history }
         "replication/status"            => { read: sys::status::replication }
@@ -158,14 +186,14 @@ fn cubbyhole() -> Result<Router<Route>, InsertError> {
     })
 }
 
-fn kv1() -> Result<Router<Route>, InsertError> {
+fn kv1() -> Result<Table, InsertError> {
     Ok(table! {
         ""                              => { list: kv::v1::list }
         "{*name}"                       => { read: kv::v1::read, write: kv::v1::write, delete: kv::v1::delete, list: kv::v1::list }
     })
 }
 
-fn kv2() -> Result<Router<Route>, InsertError> {
+fn kv2() -> Result<Table, InsertError> {
     Ok(table! {
         "config"                        => { read: kv::config::read, write: kv::config::write }
         "data/{*name}"                  => { read: kv::data::read, write: kv::data::write, patch: kv::data::patch, delete: kv::data::delete }
@@ -178,7 +206,7 @@ fn kv2() -> Result<Router<Route>, InsertError> {
     })
 }
 
-fn token() -> Result<Router<Route>, InsertError> {
+fn token() -> Result<Table, InsertError> {
     Ok(table! {
         "create"                        => { write: auth::token::create }
         "create/{role}"                 => { write: auth::token::create_with_role }
@@ -202,7 +230,7 @@ fn token() -> Result<Router<Route>, InsertError> {
     })
 }
 
-fn approle() -> Result<Router<Route>, InsertError> {
+fn approle() -> Result<Table, InsertError> {
     Ok(table! {
         "login"                                     => { write: auth::approle::login }
         "tidy/secret-id"                            => { write: auth::approle::tidy }
@@ -221,7 +249,7 @@ fn approle() -> Result<Router<Route>, InsertError> {
     })
 }
 
-fn userpass() -> Result<Router<Route>, InsertError> {
+fn userpass() -> Result<Table, InsertError> {
     Ok(table! {
         "login/{name}"                  => { write: auth::userpass::login }
         "users"                         => { list: auth::userpass::list }
@@ -233,7 +261,7 @@ fn userpass() -> Result<Router<Route>, InsertError> {
 }
 
 /// The tables of all engines.
-pub(super) struct Routes(HashMap<Engine, Router<Route>>);
+pub(super) struct Routes(HashMap<Engine, Table>);
 
 impl Routes {
     pub(super) fn build() -> Result<Self, InsertError> {
@@ -248,9 +276,24 @@ impl Routes {
         ])))
     }
 
+    /// The paths of an engine, in the order of its table, with what may be done on each.
+    pub(super) fn of(&self, engine: Engine) -> impl Iterator<Item = (&'static str, &[Operation])> {
+        let paths = self.0.get(&engine).map(|table| table.paths.as_slice()).unwrap_or_default();
+        paths.iter().map(|(path, operations)| (*path, operations.as_slice()))
+    }
+
+    /// The path of the table that `rest` is routed by, with what may be done on it.
+    pub(super) fn route_of(&self, engine: Engine, rest: &str) -> Option<(&'static str, &[Operation])> {
+        let table = self.0.get(&engine)?;
+        let index = table.router.at(rest).ok()?.value.index;
+        table.paths.get(index).map(|(path, operations)| (*path, operations.as_slice()))
+    }
+
     /// What answers `operation` on the path `rest` below a mount of `engine`.
     pub(super) fn find(&self, engine: Engine, rest: &str, operation: Operation) -> Found {
-        let Some(matched) = self.0.get(&engine).and_then(|router| router.at(rest).ok()) else { return Found::Nothing };
+        let Some(matched) = self.0.get(&engine).and_then(|table| table.router.at(rest).ok()) else {
+            return Found::Nothing;
+        };
         let Some(handler) = matched.value.handler(operation) else { return Found::OtherOperations };
         let parameters = matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Found::Handler(handler, Parameters(parameters))

@@ -1,0 +1,61 @@
+//! `sys/metrics`: what is counted, for Prometheus (`?format=prometheus`) or as Vault sums its own numbers up.
+
+use bytes::Bytes;
+use keyturn_core::metrics::Statistics;
+
+use super::super::{
+    Outcome,
+    call::Call,
+    error::Failure,
+    metrics::{Family, Format, Kind, Requests, Value, summary, text},
+    reply::Reply,
+};
+
+pub(in super::super) async fn read(call: Call<'_>) -> Outcome {
+    let format = match call.fields()?.text("format")?.as_deref() {
+        None | Some("") if call.parsed.wants_open_metrics => Some(Format::OpenMetrics),
+        None | Some("") => None,
+        Some("prometheus") if call.parsed.wants_open_metrics => Some(Format::OpenMetrics),
+        Some("prometheus") => Some(Format::Prometheus),
+        Some(_) => return Err(Failure::bad_request("metric response format unknown: allowed is \"prometheus\"")),
+    };
+    let requests = &call.vault.requests;
+    let families = families(requests, &call.core.statistics(call.permit));
+    let Some(format) = format else {
+        let told = summary(&families, call.core.now(), requests.started.elapsed());
+        return Ok(Reply::plain("application/json", told.to_string()));
+    };
+    Ok(Reply::plain(format.content_type(), Bytes::from(text(&families, format))))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a count beyond 2^53 may be a little off")]
+fn families(requests: &Requests, statistics: &Statistics) -> Vec<Family> {
+    let counter = Family::counter;
+    let Statistics { barrier, .. } = statistics;
+    let mut families = Vec::from(requests.families());
+    let mut created = Family::new("keyturn_tokens_created", Kind::Counter, "Tokens that were issued.");
+    for (kind, count) in [("service", statistics.service_tokens), ("batch", statistics.batch_tokens)] {
+        created.put(vec![("token_type", kind.to_owned())], Value::Count(count));
+    }
+    families.extend([
+        created,
+        counter("keyturn_tokens_removed", "Tokens that were revoked or have ended.", statistics.removed_tokens),
+        counter("keyturn_requests_rate_limited", "Requests that a quota refused.", statistics.rate_limited),
+        counter("keyturn_audit_failures", "Entries that no audit device took.", statistics.audit_failures),
+        counter("keyturn_storage_commits", "Transactions that storage applied.", barrier.commits),
+        counter("keyturn_storage_conflicts", "Transactions that others were ahead of.", barrier.conflicts),
+        counter("keyturn_storage_failures", "Transactions that failed.", barrier.failures),
+        counter("keyturn_cache_hits", "Reads of records that the cache served.", barrier.cache_hits),
+        counter("keyturn_cache_misses", "Reads of records that went to storage.", barrier.cache_misses),
+        Family::gauge("keyturn_cache_bytes", "Sealed bytes in the cache.", barrier.cache_bytes as f64),
+        Family::gauge(
+            "keyturn_uptime_seconds",
+            "Time since the process began.",
+            requests.started.elapsed().as_secs_f64(),
+        ),
+        // By Vault's names, for dashboards that look at nothing else.
+        Family::gauge("vault_core_unsealed", "1 while the store is open.", 1.0),
+        Family::gauge("vault_core_in_flight_requests", "Requests at work.", requests.in_flight() as f64),
+    ]);
+    families
+}
