@@ -2,11 +2,22 @@
 
 import pytest
 
+import api_table
 import harness
 from differences import DIFFERENCES
 from support import unique
 
 OTHER_SERVER = bool(harness.OTHER_ADDRESS)
+
+
+def pytest_addoption(parser):
+    """`--write-table`: see `api_table.py`."""
+    parser.addoption("--write-table", action="store_true", help="write the table of hvac's methods to the documentation")
+
+
+def pytest_configure(config):
+    """Records which of hvac's methods the tests see working."""
+    config.pluginmanager.register(api_table.Plugin(config.getoption("--write-table"), OTHER_SERVER), "api-table")
 
 
 def pytest_collection_modifyitems(items):
