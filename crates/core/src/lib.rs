@@ -33,7 +33,7 @@ pub mod settings;
 pub mod storage;
 mod store;
 pub mod token;
-pub mod wrapping;
 pub mod tools;
+pub mod wrapping;
 
 pub use store::StoreError;

@@ -60,7 +60,7 @@ impl Core {
     pub async fn turn_away(&self, ask: Ask<'_>, reason: &str) -> Result<(), AuditFailure> {
         let routed = self.mounts().route(ask.path);
         let mut exchange = Exchange::new(self, ask, routed.map(|routed| routed.mount));
-        exchange.decided(Some(reason.to_owned()))?;
+        exchange.decided(Some(reason.to_owned())).await?;
         exchange.conclude(Answer { error: Some(reason), ..Answer::default() }).await
     }
 

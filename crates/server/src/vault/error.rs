@@ -26,8 +26,8 @@ use keyturn_core::{
     seal::SealError,
     settings::{CorsError, HeaderError},
     token::TokenError,
-    wrapping::WrappingError,
     tools::RandomBytesError,
+    wrapping::WrappingError,
 };
 use serde::Serialize;
 

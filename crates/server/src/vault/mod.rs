@@ -9,8 +9,8 @@
 
 mod auth;
 mod call;
-mod cubbyhole;
 mod cors;
+mod cubbyhole;
 mod error;
 mod fields;
 mod help;

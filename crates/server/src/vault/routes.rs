@@ -138,13 +138,6 @@ fn system() -> Result<Table, InsertError> {
         "revoke/{*id}"                  => { write: sys::leases::revoke }
         "revoke-prefix/{*prefix}"       => { write: sys::leases::revoke_prefix }
         "revoke-force/{*prefix}"        => { write: sys::leases::revoke_prefix }
-    })
-}
-
-fn cubbyhole() -> Result<Router<Route>, InsertError> {
-    Ok(table! {
-        ""                              => { list: cubbyhole::list }
-        "{*name}"                       => { read: cubbyhole::read, write: cubbyhole::write, delete: cubbyhole::delete, list: cubbyhole::list }
         "internal/ui/resultant-acl"     => { read: sys::resultant_acl::read }
         "internal/ui/namespaces"        => { read: sys::resultant_acl::namespaces }
         "internal/ui/namespaces/"       => { list: sys::resultant_acl::namespaces }
@@ -183,6 +176,13 @@ fn cubbyhole() -> Result<Router<Route>, InsertError> {
         "plugins/reload/backend"        => { write: sys::plugins::reload }
         "plugins/runtimes/catalog"      => { read: sys::plugins::runtimes, list: sys::plugins::runtimes }
         "plugins/runtimes/catalog/"     => { list: sys::plugins::runtimes }
+    })
+}
+
+fn cubbyhole() -> Result<Table, InsertError> {
+    Ok(table! {
+        ""                              => { list: cubbyhole::list }
+        "{*name}"                       => { read: cubbyhole::read, write: cubbyhole::write, delete: cubbyhole::delete, list: cubbyhole::list }
     })
 }
 

@@ -25,6 +25,6 @@ pub(super) mod remount;
 pub(super) mod resultant_acl;
 pub(super) mod rotate;
 pub(super) mod seal;
-pub(super) mod wrapping;
 pub(super) mod status;
 pub(super) mod tools;
+pub(super) mod wrapping;
