@@ -155,3 +155,27 @@ def test_no_record_no_answer(own_server):
     target.unlink()
     own_server.signal(signal.SIGHUP)
     wait_until("requests are answered again", lambda: own_server.call("GET", "auth/token/lookup-self").status == 200)
+
+
+def test_request_headers(root, log):
+    """Named headers are recorded, in clear or hashed, as long as they are named; credentials never in clear."""
+    path = "sys/config/auditing/request-headers"
+    assert root.read(path)["data"]["headers"] == {}
+    root.write(f"{path}/X-Forwarded-For", hmac=False)
+    root.write(f"{path}/x-case", hmac=True)
+    assert root.read(path)["headers"] == {"x-case": {"hmac": True}, "x-forwarded-for": {"hmac": False}}
+    assert root.read(f"{path}/X-Case")["data"] == {"x-case": {"hmac": True}}
+    root.session.headers.update({"X-Forwarded-For": "10.1.2.3", "X-Case": "canary-case", "X-Other": "no"})
+    root.sys.list_policies()
+    headers = _entries(log)[-1]["request"]["headers"]
+    assert headers["x-forwarded-for"] == ["10.1.2.3"] and set(headers) == {"x-forwarded-for", "x-case"}
+    assert headers["x-case"] == [root.sys.calculate_hash("audit", "canary-case")["hash"]]
+    for name, hmac in (("X-Vault-Token", False), ("Authorization", False), ("a%20b", True)):
+        with refused(exceptions.InvalidRequest):
+            root.write(f"{path}/{name}", hmac=hmac)
+    with refused(exceptions.InvalidRequest, "Could not find header in config"):
+        root.read(f"{path}/x-unknown")
+    for name in ("x-case", "x-forwarded-for", "x-unknown"):
+        root.delete(f"{path}/{name}")
+    root.sys.list_policies()
+    assert "headers" not in _entries(log)[-1]["request"]

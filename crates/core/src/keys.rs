@@ -9,7 +9,7 @@
 //! audit-chain/<path>                       how far the chain through its log has come (audit::Head)
 //! password-policy/<name>                   the text of a password policy
 //! quota/<name>                             a rate limit (quota::Record)
-//! config/<name>                            settings of the server: cors, quotas, ui-headers
+//! config/<name>                            settings of the server: audited-headers, cors, quotas, ui-headers
 //! version/<version>                        when a version of the server first opened the store
 //! token/id/<hash>                          a token (token::Entry); <hash> is the keyed hash, in hex
 //! token/accessor/<hash>                    the accessor's token

@@ -17,7 +17,7 @@ use keyturn_core::{
 use keyturn_testing::TestNode;
 
 fn ask<'a>(token: &'a SecretString, operation: Operation, path: &'a str, data: &'a SecretBytes) -> Ask<'a> {
-    Ask { request_id: "test", operation, path, token: Some(token), remote: None, data, wrap_ttl: None }
+    Ask { request_id: "test", operation, path, token: Some(token), remote: None, data, headers: &[], wrap_ttl: None }
 }
 
 /// Asks for a permit and concludes with an empty answer.

@@ -62,6 +62,7 @@ impl Fixture {
             token: Some(&self.node.root_token),
             remote: Some(SocketAddr::from((LOOPBACK, 4711))),
             data: &data,
+            headers: &[],
             wrap_ttl: None,
         };
         let (exchange, admitted) = self.core.admit(ask).await;

@@ -27,6 +27,7 @@ macro_rules! permitted {
             token: Some(&$store.root_token),
             remote: remote(),
             data: &data,
+            headers: &[],
             wrap_ttl: None,
         };
         let (exchange, admitted) = $core.admit(ask).await;
@@ -84,6 +85,7 @@ async fn a_refusal_is_recorded_with_its_reason() {
         token: Some(&store.root_token),
         remote: remote(),
         data: &data,
+        headers: &[],
         wrap_ttl: None,
     };
     core.turn_away(ask, "over the limit").await.expect("recorded");

@@ -9,7 +9,7 @@
 //!          "token_issue_time":RFC 3339},
 //!  "request":{"id":…,"operation":…,"mount_point":…,"mount_type":…,"mount_accessor":…,"client_token":H,
 //!             "client_token_accessor":H,"namespace":{"id":"root"},"path":…,"data":D,"remote_address":…,
-//!             "remote_port":…,"wrap_ttl":seconds},
+//!             "remote_port":…,"headers":{name:[H or text]},"wrap_ttl":seconds},
 //!  "response":{"auth":{…},"mount_point":…,"mount_type":…,"mount_accessor":…,"secret":{"lease_id":…},"data":D,
 //!              "warnings":[…],"wrap_info":{"ttl":seconds,"token":H,"accessor":H,"creation_time":RFC 3339,
 //!              "creation_path":…,"wrapped_accessor":H}},   in a response entry
@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use super::{
     hash::{HashText, Hasher},
-    json::Object,
+    json::{Object, append_hash, append_text},
     redact::{RedactError, redact},
 };
 use crate::{secret::SecretString, wrapping::WrapInfo};
@@ -61,10 +61,23 @@ pub struct RequestRecord<'a> {
     pub data: Option<&'a [u8]>,
     /// Names in `data` whose values the mount's owner wants recorded in clear (`audit_non_hmac_request_keys`).
     pub clear_names: &'a [String],
+    /// Those of its headers that are to be recorded.
+    pub headers: &'a [HeaderRecord],
     /// The lifetime of the wrapping token that was asked for, in seconds.
     pub wrap_ttl: Option<u64>,
     /// Why the request is refused. In clear.
     pub error: Option<&'a str>,
+}
+
+/// A header of a request that the audit log records.
+#[derive(Debug, Clone)]
+pub struct HeaderRecord {
+    /// Its name, in lower case.
+    pub name: String,
+    /// Its values, in the order they came.
+    pub values: Vec<SecretString>,
+    /// Whether they are recorded as hashes.
+    pub hashed: bool,
 }
 
 /// What is recorded of a token, besides the token itself.
@@ -257,9 +270,32 @@ fn write_request(
         object.display("remote_address", address.ip());
         object.number("remote_port", u64::from(address.port()));
     }
+    write_headers(&mut object, request.headers, hasher);
     object.number("wrap_ttl", request.wrap_ttl.unwrap_or_default());
     object.close();
     Ok(())
+}
+
+fn write_headers(object: &mut Object<'_>, headers: &[HeaderRecord], hasher: &Hasher) {
+    if headers.is_empty() {
+        return;
+    }
+    let out = object.member("headers");
+    for (index, header) in headers.iter().enumerate() {
+        out.push(if index == 0 { b'{' } else { b',' });
+        append_text(out, &header.name);
+        out.push(b':');
+        for (index, value) in header.values.iter().enumerate() {
+            out.push(if index == 0 { b'[' } else { b',' });
+            if header.hashed {
+                append_hash(out, &hasher.hash_secret(value));
+            } else {
+                append_text(out, value.expose_secret());
+            }
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
 }
 
 fn write_response(

@@ -162,7 +162,7 @@ pub(super) fn append_hash(out: &mut Vec<u8>, hash: &HashText) {
 }
 
 /// Appends `text` as a JSON string (RFC 8259, section 7). Line feeds are escaped: an entry stays on its line.
-fn append_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut copied = 0;

@@ -18,7 +18,7 @@ mod writer;
 pub use broker::{AddDeviceError, AuditFailure, Broker, DeviceInfo, Recording};
 pub use chain::{Claim, Digest, Fault, Head, Link, Walk};
 pub use device::{Device, DeviceError, DeviceFactory};
-pub use entry::{AuthRecord, IssuedAuth, RequestRecord, ResponseRecord};
+pub use entry::{AuthRecord, HeaderRecord, IssuedAuth, RequestRecord, ResponseRecord};
 pub use hash::Hasher;
 pub use redact::{MAX_DEPTH, RedactError};
 pub(crate) use writer::{Chained, Writer};

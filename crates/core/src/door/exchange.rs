@@ -134,6 +134,7 @@ impl<'a> Exchange<'a> {
             auth,
             data: (!self.ask.data.is_empty()).then(|| self.ask.data.expose_secret()),
             clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_request_keys),
+            headers: self.ask.headers,
             wrap_ttl: self.ask.wrap_ttl,
             error: self.refusal.as_deref(),
         }

@@ -19,6 +19,7 @@ pub use exchange::{Answer, Exchange};
 pub use permit::Permit;
 
 use crate::{
+    audit::HeaderRecord,
     policy::{Acl, Operation},
     secret::{SecretBytes, SecretString},
     token::{Entry, TokenId},
@@ -39,6 +40,8 @@ pub struct Ask<'a> {
     pub remote: Option<SocketAddr>,
     /// The request's parameters: the text of a JSON object. Empty: none.
     pub data: &'a SecretBytes,
+    /// Those of its headers that the audit log records ([`crate::settings::Settings::record_headers`]).
+    pub headers: &'a [HeaderRecord],
     /// Seconds for which the answer is to be wrapped, if it is.
     pub wrap_ttl: Option<u64>,
 }

@@ -24,7 +24,7 @@ use keyturn_core::{
     policies::PolicyError,
     quota::QuotaError,
     seal::SealError,
-    settings::{CorsError, HeaderError},
+    settings::{AuditedHeaderError, CorsError, HeaderError},
     token::TokenError,
     tools::RandomBytesError,
     wrapping::WrappingError,
@@ -280,6 +280,15 @@ impl From<HeaderError> for Failure {
     fn from(error: HeaderError) -> Self {
         match error {
             HeaderError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<AuditedHeaderError> for Failure {
+    fn from(error: AuditedHeaderError) -> Self {
+        match error {
+            AuditedHeaderError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
         }
     }

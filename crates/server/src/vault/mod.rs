@@ -183,6 +183,7 @@ impl Vault {
     async fn exchange(&self, core: &Arc<Core>, parsed: &Parsed) -> Result<Response<Body>, Failure> {
         let path = fold_names(core, &parsed.path);
         let standing = core.rate_limit(&path, parsed.remote.map(|remote| remote.ip()), &parsed.data).await?;
+        let headers = core.settings().record_headers(|name| parsed.header(name));
         let ask = Ask {
             request_id: &parsed.request_id,
             operation: parsed.operation,
@@ -190,6 +191,7 @@ impl Vault {
             token: parsed.token.as_ref(),
             remote: parsed.remote,
             data: &parsed.data,
+            headers: &headers,
             wrap_ttl: parsed.wrap_ttl,
         };
         if let Some(standing) = standing.filter(|standing| !standing.allowed) {

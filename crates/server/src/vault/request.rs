@@ -39,6 +39,7 @@ pub(super) struct Parsed {
     pub(super) wrap_ttl: Option<u64>,
     /// Whether the client wants OpenMetrics; looked at for the one path that has it.
     pub(super) wants_open_metrics: bool,
+    headers: HeaderMap,
     engine: OnceLock<Engine>,
 }
 
@@ -77,8 +78,15 @@ impl Parsed {
             data,
             wrap_ttl,
             wants_open_metrics,
+            headers: parts.headers,
             engine: OnceLock::new(),
         })
+    }
+
+    /// The values of a header, as far as they are text.
+    pub(super) fn header(&self, name: &str) -> Vec<SecretString> {
+        let text = |value: &header::HeaderValue| value.to_str().ok().map(SecretString::from);
+        self.headers.get_all(name).iter().filter_map(text).collect()
     }
 
     /// Notes which engine serves the request, for those who count.

@@ -160,6 +160,8 @@ fn system() -> Result<Table, InsertError> {
         "locked-users/"                 => { list: sys::locked_users::list }
         "locked-users/{accessor}/unlock/{*name}" => { write: sys::locked_users::unlock }
         "config/cors"                   => { read: sys::config::read_cors, write: sys::config::write_cors, delete: sys::config::delete_cors }
+        "config/auditing/request-headers" => { read: sys::auditing::list }
+        "config/auditing/request-headers/{name}" => { read: sys::auditing::read, write: sys::auditing::write, delete: sys::auditing::delete }
         "config/ui/headers"             => { list: sys::config::list_headers }
         "config/ui/headers/"            => { list: sys::config::list_headers }
         "config/ui/headers/{name}"      => { read: sys::config::read_header, write: sys::config::write_header, delete: sys::config::delete_header }

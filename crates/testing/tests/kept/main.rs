@@ -44,8 +44,16 @@ impl Fixture {
 
     async fn ask(&self, token: &SecretString, operation: Operation, path: &str, text: &str) -> Result<Permit, Refusal> {
         let data = SecretBytes::new(text.as_bytes().to_vec());
-        let ask =
-            Ask { request_id: "test", operation, path, token: Some(token), remote: None, data: &data, wrap_ttl: None };
+        let ask = Ask {
+            request_id: "test",
+            operation,
+            path,
+            token: Some(token),
+            remote: None,
+            data: &data,
+            headers: &[],
+            wrap_ttl: None,
+        };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
         admitted
@@ -80,6 +88,7 @@ impl Fixture {
             token: Some(self.root()),
             remote: None,
             data: &data,
+            headers: &[],
             wrap_ttl: Some(ttl),
         };
         let (exchange, admitted) = self.core.admit(ask).await;
@@ -112,6 +121,7 @@ impl Fixture {
             token: Some(token),
             remote: None,
             data: &data,
+            headers: &[],
             wrap_ttl: None,
         };
         let (exchange, admitted) = self.core.admit(ask).await;

@@ -57,6 +57,7 @@ async fn a_use_that_was_taken_stays_taken_whatever_becomes_of_the_request() {
         token: Some(&info.token),
         remote: None,
         data: &data,
+        headers: &[],
         wrap_ttl: None,
     };
     let (exchange, admitted) = test.core.admit(ask).await;
@@ -182,6 +183,7 @@ async fn nothing_is_wrapped_that_was_refused_or_not_to_be_wrapped() {
             token: Some(token),
             remote: None,
             data: &data,
+            headers: &[],
             wrap_ttl,
         };
         let (exchange, admitted) = test.core.admit(ask).await;

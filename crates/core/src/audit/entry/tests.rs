@@ -69,6 +69,7 @@ impl Write {
             auth: Some(self.auth()),
             clear_names: &[],
             data: Some(br#"{"data": {"password": "canary-password", "port": 5432}, "tags": ["canary-tag"]}"#),
+            headers: &[],
             wrap_ttl: Some(60),
             error: None,
         }
@@ -94,6 +95,20 @@ fn a_request_entry_is_in_vaults_format() {
     ]
     .concat();
     assert_eq!(rendered(&Write::new().request(), None), entry);
+}
+
+#[test]
+fn headers_stand_in_clear_or_as_hashes() {
+    let header = |name: &str, values: &[&str], hashed| HeaderRecord {
+        name: name.into(),
+        values: values.iter().map(|value| SecretString::from(*value)).collect(),
+        hashed,
+    };
+    let headers = [header("user-agent", &["a \"b\""], false), header("x-key", &["canary", "2"], true)];
+    let write = Write::new();
+    let entry = parsed(&RequestRecord { headers: &headers, ..write.request() }, None);
+    let expected = json!({ "user-agent": ["a \"b\""], "x-key": [h("canary"), h("2")] });
+    assert_eq!(entry["request"]["headers"], expected);
 }
 
 #[test]
