@@ -116,6 +116,7 @@ impl Core {
             role: None,
             bound_cidrs: Vec::new(),
             last_renewal: None,
+            entity_id: String::new(),
         };
         self.tokens.issue(entry, id).await
     }

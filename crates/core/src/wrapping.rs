@@ -221,6 +221,7 @@ fn entry(path: &str, ttl: u64, created: Timestamp, accessor: String) -> Entry {
         role: None,
         bound_cidrs: Vec::new(),
         last_renewal: None,
+        entity_id: String::new(),
     }
 }
 

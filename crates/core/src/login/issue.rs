@@ -36,9 +36,24 @@ pub enum IssueError {
     Token(#[from] TokenError),
 }
 
+/// Who a login is, as its method knows them: what becomes the alias of an entity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoginIdentity {
+    /// What the method calls them for good: a role id, a user's name, a subject. Together with the mount's accessor it
+    /// names one entity.
+    pub alias: String,
+    /// What the method knows about them; replaces the alias's metadata at each login.
+    pub metadata: BTreeMap<String, String>,
+    /// The groups that the method says they are in: names of aliases of external groups. Those that no group has are
+    /// ignored.
+    pub groups: Vec<String>,
+}
+
 /// Who has proven themselves, where.
 pub(super) struct Proven<'a> {
     pub(super) mount: &'a Mount,
+    /// Whom the token will stand for.
+    pub(super) identity: LoginIdentity,
     /// The full path of the login.
     pub(super) path: String,
     /// Follows the mount's name in the display name.
@@ -101,6 +116,7 @@ fn draft(proven: Proven<'_>, now: clock::Timestamp) -> Result<(Entry, Vec<String
         role: None,
         bound_cidrs: proven.bound_cidrs,
         last_renewal: None,
+        entity_id: String::new(),
     };
     Ok((entry, granted.warning.into_iter().collect()))
 }
@@ -146,7 +162,9 @@ pub(super) mod tests {
 
     fn draft_with(mount: &Mount, settings: &TokenSettings) -> Result<(Entry, Vec<String>), IssueError> {
         let path = format!("{}login/ann", mount.path);
-        let proven = Proven { mount, path, name: "ann", meta: BTreeMap::new(), settings, bound_cidrs: Vec::new() };
+        let identity = LoginIdentity { alias: "ann".to_owned(), ..LoginIdentity::default() };
+        let meta = BTreeMap::new();
+        let proven = Proven { mount, identity, path, name: "ann", meta, settings, bound_cidrs: Vec::new() };
         draft(proven, Timestamp::UNIX_EPOCH)
     }
 

@@ -12,7 +12,7 @@ pub mod userpass;
 
 use std::sync::Arc;
 
-pub use issue::IssueError;
+pub use issue::{IssueError, LoginIdentity};
 pub use locked_users::LockedUsers;
 pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 

@@ -384,6 +384,7 @@ fn draft(
         role: role.map(|role| role.name.clone()),
         bound_cidrs: Vec::<IpNet>::new(),
         last_renewal: None,
+        entity_id: String::new(),
     }
 }
 

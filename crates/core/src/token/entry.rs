@@ -81,6 +81,9 @@ pub struct Entry {
     /// When it was last renewed.
     #[serde(with = "nanos::option")]
     pub last_renewal: Option<Timestamp>,
+    /// The entity that it stands for; empty: none.
+    #[serde(default)]
+    pub entity_id: String,
 }
 
 impl Entry {

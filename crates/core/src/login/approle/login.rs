@@ -10,7 +10,7 @@ use crate::{
     barrier::Batch,
     door::Permit,
     keys,
-    login::issue::Proven,
+    login::issue::{LoginIdentity, Proven},
     mount::Mount,
     secret::SecretString,
     storage::Commit,
@@ -144,7 +144,8 @@ impl AppRole {
         if bound_cidrs.is_empty() {
             bound_cidrs.clone_from(&role.token.bound_cidrs);
         }
-        let proven = Proven { mount, path, name: "", meta, settings: &role.token, bound_cidrs };
+        let identity = LoginIdentity { alias: role.role_id.clone(), metadata: meta.clone(), groups: Vec::new() };
+        let proven = Proven { mount, identity, path, name: "", meta, settings: &role.token, bound_cidrs };
         Ok(self.issuer.issue(proven).await?)
     }
 }

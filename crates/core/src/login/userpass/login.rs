@@ -3,7 +3,10 @@
 use super::{Place, User, UserPass, UserPassError, mount_of};
 use crate::{
     door::Permit,
-    login::{InvalidName, TokenSettings, issue::Proven},
+    login::{
+        InvalidName, TokenSettings,
+        issue::{LoginIdentity, Proven},
+    },
     secret::SecretString,
     token::{Issued, address_allowed},
 };
@@ -36,7 +39,9 @@ impl UserPass {
         }
         let meta = [(USERNAME.to_owned(), place.name.clone())].into();
         let bound_cidrs = settings.bound_cidrs.clone();
-        let proven = Proven { mount: &place.mount, path, name: &place.name, meta, settings: &settings, bound_cidrs };
+        let identity = LoginIdentity { alias: place.name.clone(), ..LoginIdentity::default() };
+        let (mount, name) = (&place.mount, &place.name);
+        let proven = Proven { mount, identity, path, name, meta, settings: &settings, bound_cidrs };
         Ok(self.issuer.issue(proven).await?)
     }
 
