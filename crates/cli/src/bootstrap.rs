@@ -13,6 +13,7 @@ use keyturn_core::{
 use keyturn_server::{
     audit_device::Devices,
     limits::Limits,
+    outbound::Http,
     shutdown::{Reloads, ShutdownSignal},
     vault,
 };
@@ -130,7 +131,7 @@ pub(crate) async fn start(
             Arc::new(StaticSeal::new(storage, source, options, Arc::clone(&clock)))
         }
     };
-    Ok(Node::start(seal, clock, Arc::new(Devices), devices).await?)
+    Ok(Node::start(seal, clock, Arc::new(Devices), Arc::new(Http::default()), devices).await?)
 }
 
 /// The configured cache is shared: a quarter for the engine's pages, the rest for the records that reads want.

@@ -16,6 +16,7 @@ use crate::{
     metrics::{BarrierStatistics, Counters},
     mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
     password::PasswordPolicies,
+    outbound::Outbound,
     policies::Policies,
     policy::Acl,
     quota::Quotas,
@@ -63,6 +64,7 @@ impl Core {
         barrier: Arc<dyn Barrier>,
         clock: Arc<dyn Clock>,
         factory: Arc<dyn DeviceFactory>,
+        outbound: Arc<dyn Outbound>,
         configured: &[ConfiguredDevice],
     ) -> Result<Self, OpenError> {
         let store = Arc::new(Store::new(barrier, clock));
@@ -74,7 +76,7 @@ impl Core {
         }
         let tokens = Arc::new(Tokens::new(Arc::clone(&store), Arc::clone(&policies), Arc::clone(&mounts)));
         let audit_devices = AuditDevices::load(Arc::clone(&store), factory, configured).await?;
-        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens));
+        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), outbound);
         tokens.index_leases().await?;
         let core = Self {
             kv: Kv::new(Arc::clone(&store)),

@@ -30,6 +30,8 @@
 //! auth/<uuid>/accessor/<series>/<hash>     the accessor's secret id, by its hash
 //! auth/<uuid>/expiry/<seconds>/<series>/<hash>   secret ids by the time they end; seconds as 16 hex digits
 //! auth/<uuid>/user/<name>                  a user of userpass (login::userpass)
+//! auth/<uuid>/config                       the configuration of a JWT mount
+//! auth/<uuid>/role/<name>                  a role of a JWT mount (login::jwt::JwtRole)
 //! ```
 //!
 //! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
@@ -215,6 +217,20 @@ pub(crate) fn userpass_users(mount: &str) -> Key {
 
 pub(crate) fn userpass_user(mount: &str, name: &str) -> Key {
     of_auth(mount, "user", name)
+}
+
+/// The configuration of a mount that has one.
+pub(crate) fn login_config(mount: &str) -> Key {
+    join(&[b"auth/", mount.as_bytes(), b"/config"])
+}
+
+/// The prefix of all roles of a JWT mount.
+pub(crate) fn login_roles(mount: &str) -> Key {
+    of_auth(mount, "role", "")
+}
+
+pub(crate) fn login_role(mount: &str, name: &str) -> Key {
+    of_auth(mount, "role", name)
 }
 
 /// The prefixes under which a mount keeps everything it has.

@@ -1,7 +1,8 @@
 //! The domain of Keyturn: secrets, versions, stages, policies, tokens, mounts and the one guarded door to them.
 //!
 //! This crate knows no HTTP, no SQL, no disk and no network. What it needs from the outside it names as traits:
-//! [`storage::Storage`], [`barrier::Barrier`], [`seal::Seal`], [`audit::Device`], [`clock::Clock`].
+//! [`storage::Storage`], [`barrier::Barrier`], [`seal::Seal`], [`audit::Device`], [`clock::Clock`],
+//! [`outbound::Outbound`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
 //! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`] and [`login`] are what it can do with one.
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod mount;
 pub mod node;
 pub mod password;
+pub mod outbound;
 pub mod policies;
 pub mod policy;
 pub mod quota;

@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     core::{Core, OpenError},
     door::Permit,
+    outbound::Outbound,
     random::{Random, RandomError},
     seal::{Seal, SealConfig, SealError, SealKind},
     secret::{SecretBytes, SecretString},
@@ -134,6 +135,7 @@ pub struct Node {
     seal: Arc<dyn Seal>,
     clock: Arc<dyn Clock>,
     factory: Arc<dyn DeviceFactory>,
+    outbound: Arc<dyn Outbound>,
     configured: Vec<ConfiguredDevice>,
     random: Random,
     phase: RwLock<Phase>,
@@ -150,6 +152,7 @@ impl Node {
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         factory: Arc<dyn DeviceFactory>,
+        outbound: Arc<dyn Outbound>,
         configured: Vec<ConfiguredDevice>,
     ) -> Result<Arc<Self>, NodeError> {
         let config = seal.config().await?;
@@ -158,6 +161,7 @@ impl Node {
             seal,
             clock,
             factory,
+            outbound,
             configured,
             random: Random::default(),
             phase: RwLock::new(phase),
@@ -337,7 +341,7 @@ impl Node {
 
     async fn build(&self, barrier: Arc<dyn crate::barrier::Barrier>) -> Result<Core, NodeError> {
         let (clock, factory) = (Arc::clone(&self.clock), Arc::clone(&self.factory));
-        Ok(Core::open(barrier, clock, factory, &self.configured).await?)
+        Ok(Core::open(barrier, clock, factory, Arc::clone(&self.outbound), &self.configured).await?)
     }
 
     fn enter(&self, config: SealConfig, core: Core) {

@@ -3,6 +3,7 @@
 pub mod audit_device;
 pub mod limits;
 pub mod listener;
+pub mod outbound;
 pub mod shutdown;
 pub mod tls;
 pub mod vault;

@@ -8,6 +8,7 @@
 //! # Ok(()) }
 //! ```
 
+mod outbound;
 mod recording;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -30,6 +31,7 @@ use keyturn_server::{
 use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
 use tokio::{net::TcpListener, task::JoinHandle};
 
+pub use outbound::Elsewhere;
 pub use recording::{NoDevices, Recording};
 
 /// The test server could not be started.
@@ -62,6 +64,8 @@ pub struct TestNode {
     pub audit: Arc<Recording>,
     /// What lies below its barrier.
     pub storage: Arc<Embedded>,
+    /// The other systems that it can reach.
+    pub elsewhere: Arc<Elsewhere>,
     /// The one share that unseals it.
     pub share: SecretBytes,
     /// A token that may do everything.
@@ -81,12 +85,13 @@ impl TestNode {
         let audit = Arc::new(Recording::default());
         let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
         let device = ConfiguredDevice { info, device: audit.clone() };
-        let node = Node::start(seal, clock.clone(), Arc::new(NoDevices), vec![device]).await?;
+        let elsewhere = Arc::new(Elsewhere::default());
+        let node = Node::start(seal, clock.clone(), Arc::new(NoDevices), elsewhere.clone(), vec![device]).await?;
         let made = node.initialize(1, 1, None).await?;
         let share = made.shares.into_iter().next().unwrap_or_default();
         node.unseal(share.clone()).await?;
         let root_token = node.prepare_development(None).await?;
-        Ok(Self { node, clock, audit, storage, share, root_token })
+        Ok(Self { node, clock, audit, storage, elsewhere, share, root_token })
     }
 
     /// The open store.

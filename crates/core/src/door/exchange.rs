@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Caller};
+use super::{Ask, Caller, special};
 use crate::{
     audit::{AuditFailure, AuthRecord, IssuedAuth, RequestRecord, ResponseRecord},
     clock::Timestamp,
@@ -61,8 +61,9 @@ impl<'a> Exchange<'a> {
     /// for its answer: nothing has happened until that leaves, and one write costs half of two.
     pub(super) async fn decided(&mut self, refusal: Option<String>) -> Result<(), AuditFailure> {
         self.refusal = refusal;
-        let changes_nothing =
-            matches!(self.operation, Operation::Read | Operation::List) && self.ask.wrap_ttl.is_none();
+        let changes_nothing = matches!(self.operation, Operation::Read | Operation::List)
+            && self.ask.wrap_ttl.is_none()
+            && !self.read_changes();
         if self.refusal.is_some() || changes_nothing {
             return Ok(());
         }
@@ -78,6 +79,13 @@ impl<'a> Exchange<'a> {
     pub async fn wrap(&self, answer: &Wrapped, accessor: Option<String>) -> Result<WrapInfo, WrappingError> {
         let ttl = self.ask.wrap_ttl.filter(|_| self.refusal.is_none()).ok_or(WrappingError::NotAsked)?;
         self.core.wrapping().wrap(self.ask.path, ttl, answer, accessor).await
+    }
+
+    fn read_changes(&self) -> bool {
+        self.mount.as_ref().is_some_and(|mount| {
+            let rest = self.ask.path.strip_prefix(mount.path.as_str()).unwrap_or("");
+            special::read_changes(mount.engine, rest)
+        })
     }
 
     /// Records the answer, and revokes a token whose last use this was. Without `Ok` the answer must not leave.

@@ -6,6 +6,7 @@ use crate::mount::Engine;
 pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
     match engine {
         Engine::AppRole => rest == "login",
+        Engine::Jwt | Engine::Oidc => matches!(rest, "login" | "oidc/auth_url" | "oidc/callback"),
         Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
         Engine::System => {
             const OPEN: &[&str] = &[
@@ -63,8 +64,20 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
         }
         // `revoke-orphan` and parts of `create` need it too, but say so in words of their own.
         Engine::Token => matches!(rest, "accessors" | "accessors/"),
-        Engine::Kv1 | Engine::Kv2 | Engine::AppRole | Engine::UserPass | Engine::Cubbyhole => false,
+        Engine::Kv1
+        | Engine::Kv2
+        | Engine::AppRole
+        | Engine::UserPass
+        | Engine::Jwt
+        | Engine::Oidc
+        | Engine::Cubbyhole => false,
     }
+}
+
+/// Whether reading a path below a mount changes something: a browser comes back from its provider by a GET, and leaves
+/// with a token.
+pub(super) fn read_changes(engine: Engine, rest: &str) -> bool {
+    matches!(engine, Engine::Jwt | Engine::Oidc) && rest == "oidc/callback"
 }
 
 #[cfg(test)]
@@ -76,6 +89,7 @@ mod tests {
         assert!(is_open(Engine::UserPass, "login/ann"));
         assert!(!is_open(Engine::UserPass, "login/"));
         assert!(!is_open(Engine::AppRole, "login/x"));
+        assert!(is_open(Engine::Jwt, "oidc/callback") && !is_open(Engine::Jwt, "config"));
         assert!(is_open(Engine::System, "internal/ui/mounts/secret/x"));
         assert!(!is_open(Engine::System, "mounts"));
         assert!(is_open(Engine::System, "wrapping/lookup") && !is_open(Engine::System, "wrapping/unwrap"));

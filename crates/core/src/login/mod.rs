@@ -4,9 +4,14 @@
 //! method can be mounted several times, and what a mount knows lies below its own prefix.
 
 pub mod approle;
+mod glob;
 mod issue;
 mod locked_users;
+mod jose;
+pub mod jwt;
+mod kept;
 mod lockout;
+mod record;
 mod settings;
 pub mod userpass;
 
@@ -14,13 +19,15 @@ use std::sync::Arc;
 
 pub use issue::{IssueError, LoginIdentity};
 pub use locked_users::LockedUsers;
+pub use jose::TokenFault;
 pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 
-use self::{approle::AppRole, issue::Issuer, userpass::UserPass};
+use self::{approle::AppRole, issue::Issuer, jwt::Jwt, userpass::UserPass};
 use crate::{
     core::Core,
     keys,
     mount::{Engine, Mount},
+    outbound::Outbound,
     store::{Store, StoreError},
     token::{Entry, TokenError, Tokens},
 };
@@ -44,14 +51,16 @@ pub struct Logins {
     store: Arc<Store>,
     approle: AppRole,
     userpass: UserPass,
+    jwt: Jwt,
 }
 
 impl Logins {
-    pub(crate) fn new(store: Arc<Store>, tokens: Arc<Tokens>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, tokens: Arc<Tokens>, outbound: Arc<dyn Outbound>) -> Self {
         let issuer = Arc::new(Issuer::new(Arc::clone(&store), tokens));
         let approle = AppRole::new(Arc::clone(&store), Arc::clone(&issuer));
-        let userpass = UserPass::new(Arc::clone(&store), issuer);
-        Self { store, approle, userpass }
+        let userpass = UserPass::new(Arc::clone(&store), Arc::clone(&issuer));
+        let jwt = Jwt::new(Arc::clone(&store), issuer, outbound);
+        Self { store, approle, userpass, jwt }
     }
 
     /// Logins of machines: a role's id and a secret id.
@@ -71,12 +80,21 @@ impl Logins {
         [self.approle.lockouts(), self.userpass.lockouts()]
     }
 
+    /// Logins by a signed token.
+    #[must_use]
+    pub fn jwt(&self) -> &Jwt {
+        &self.jwt
+    }
+
     /// Whether a write to this path of an auth method would change something that is there.
     async fn exists(&self, mount: &Mount, rest: &str) -> Result<bool, StoreError> {
         let key = match (mount.engine, rest.split_once('/')) {
             (Engine::AppRole, Some(("role", name))) => name_of(name).map(|name| keys::approle_role(&mount.uuid, &name)),
             (Engine::UserPass, Some(("users", name))) => {
                 name_of(name).map(|name| keys::userpass_user(&mount.uuid, &name))
+            }
+            (Engine::Jwt | Engine::Oidc, Some(("role", name))) => {
+                name_of(name).map(|name| keys::login_role(&mount.uuid, &name))
             }
             _ => return Ok(true),
         };
@@ -120,6 +138,7 @@ pub(crate) async fn terms(store: &Store, mount: &Mount, entry: &Entry) -> Result
     match mount.engine {
         Engine::AppRole => approle::terms(store, mount, entry).await.map(Some),
         Engine::UserPass => userpass::terms(store, mount, entry).await.map(Some),
+        Engine::Jwt | Engine::Oidc => jwt::terms(store, mount, entry).await.map(Some),
         Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => Ok(None),
     }
 }

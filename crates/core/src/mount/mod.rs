@@ -31,6 +31,10 @@ pub enum Engine {
     UserPass,
     /// What each token keeps for itself, `cubbyhole/`.
     Cubbyhole,
+    /// Logins by a signed token.
+    Jwt,
+    /// The same, mounted under its other name.
+    Oidc,
 }
 
 impl Engine {
@@ -51,6 +55,8 @@ impl Engine {
         match kind {
             "approle" => Some(Self::AppRole),
             "userpass" => Some(Self::UserPass),
+            "jwt" => Some(Self::Jwt),
+            "oidc" => Some(Self::Oidc),
             _ => None,
         }
     }
@@ -65,6 +71,8 @@ impl Engine {
             Self::AppRole => "approle",
             Self::UserPass => "userpass",
             Self::Cubbyhole => "cubbyhole",
+            Self::Jwt => "jwt",
+            Self::Oidc => "oidc",
         }
     }
 
@@ -77,7 +85,7 @@ impl Engine {
     /// Whether the engine is an auth method.
     #[must_use]
     pub fn is_auth(self) -> bool {
-        matches!(self, Self::Token | Self::AppRole | Self::UserPass)
+        matches!(self, Self::Token | Self::AppRole | Self::UserPass | Self::Jwt | Self::Oidc)
     }
 }
 

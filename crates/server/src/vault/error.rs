@@ -16,6 +16,7 @@ use keyturn_core::{
     login::{
         IssueError,
         approle::AppRoleError,
+        jwt::JwtError,
         userpass::{PasswordError, UserPassError},
     },
     mount::{Engine, MountError},
@@ -215,6 +216,18 @@ impl From<UserPassError> for Failure {
             UserPassError::Password(PasswordError::Failed(_)) => Self::internal(&error, ""),
             UserPassError::Issue(error) => error.into(),
             UserPassError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<JwtError> for Failure {
+    fn from(error: JwtError) -> Self {
+        match error {
+            JwtError::UnsupportedPath => Self::unsupported_path(Engine::Jwt),
+            JwtError::Denied => Self::denied(),
+            JwtError::Issue(error) => error.into(),
+            JwtError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
         }
     }

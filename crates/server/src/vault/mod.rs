@@ -251,14 +251,14 @@ impl Vault {
     }
 }
 
-/// The path with the names that `AppRole` and userpass fold to lower case folded: the policy is asked about what will be
+/// The path with the names that auth methods fold to lower case folded: the policy is asked about what will be
 /// acted on, not about another spelling of it.
 fn fold_names<'p>(core: &Core, path: &'p str) -> Cow<'p, str> {
     if !path.starts_with("auth/") || !path.contains(char::is_uppercase) {
         return Cow::Borrowed(path);
     }
     match core.mounts().route(path) {
-        Some(routed) if matches!(routed.mount.engine, Engine::AppRole | Engine::UserPass) => {
+        Some(routed) if routed.mount.engine.is_auth() && routed.mount.engine != Engine::Token => {
             Cow::Owned(format!("{}{}", routed.mount.path, routed.rest(path).to_lowercase()))
         }
         _ => Cow::Borrowed(path),

@@ -100,9 +100,12 @@ impl Parsed {
         self.engine.get().copied()
     }
 
-    /// Whether the request may change something, if only a counter.
+    /// Whether the request may change something, if only a counter. A browser that comes back from its provider by a GET
+    /// leaves with a token.
     pub(super) fn changes_something(&self) -> bool {
-        !matches!(self.operation, Operation::Read | Operation::List | Operation::Help) || self.wrap_ttl.is_some()
+        !matches!(self.operation, Operation::Read | Operation::List | Operation::Help)
+            || self.wrap_ttl.is_some()
+            || self.path.ends_with("/oidc/callback")
     }
 }
 

@@ -262,6 +262,18 @@ fn userpass() -> Result<Table, InsertError> {
     })
 }
 
+fn jwt() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "config"                        => { read: auth::jwt::read_config, write: auth::jwt::write_config }
+        "role"                          => { list: auth::jwt_role::list }
+        "role/"                         => { list: auth::jwt_role::list }
+        "role/{name}"                   => { read: auth::jwt_role::read, write: auth::jwt_role::write, delete: auth::jwt_role::delete }
+        "login"                         => { write: auth::jwt::login }
+        "oidc/auth_url"                 => { write: auth::jwt::auth_url }
+        "oidc/callback"                 => { read: auth::jwt::callback }
+    })
+}
+
 /// The tables of all engines.
 pub(super) struct Routes(HashMap<Engine, Table>);
 
@@ -275,6 +287,8 @@ impl Routes {
             (Engine::AppRole, approle()?),
             (Engine::UserPass, userpass()?),
             (Engine::Cubbyhole, cubbyhole()?),
+            (Engine::Jwt, jwt()?),
+            (Engine::Oidc, jwt()?),
         ])))
     }
 

@@ -5,6 +5,8 @@ use ipnet::IpNet;
 pub(super) mod approle;
 pub(super) mod approle_field;
 pub(super) mod approle_secret_id;
+pub(super) mod jwt;
+pub(super) mod jwt_role;
 pub(super) mod token;
 pub(super) mod token_role;
 mod token_settings;
