@@ -30,8 +30,8 @@
 //! auth/<uuid>/accessor/<series>/<hash>     the accessor's secret id, by its hash
 //! auth/<uuid>/expiry/<seconds>/<series>/<hash>   secret ids by the time they end; seconds as 16 hex digits
 //! auth/<uuid>/user/<name>                  a user of userpass (login::userpass)
-//! auth/<uuid>/config                       the configuration of a JWT mount
-//! auth/<uuid>/role/<name>                  a role of a JWT mount (login::jwt::JwtRole)
+//! auth/<uuid>/config                       the configuration of a JWT or Kubernetes mount
+//! auth/<uuid>/role/<name>                  a role of a JWT (login::jwt::JwtRole) or Kubernetes mount
 //! ```
 //!
 //! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
@@ -224,7 +224,7 @@ pub(crate) fn login_config(mount: &str) -> Key {
     join(&[b"auth/", mount.as_bytes(), b"/config"])
 }
 
-/// The prefix of all roles of a JWT mount.
+/// The prefix of all roles of a JWT or Kubernetes mount.
 pub(crate) fn login_roles(mount: &str) -> Key {
     of_auth(mount, "role", "")
 }

@@ -148,7 +148,9 @@ impl Core {
         let mount = &routed.mount;
         let exists = match mount.engine {
             Engine::Kv1 | Engine::Kv2 => self.kv().exists(mount, rest).await?,
-            Engine::AppRole | Engine::UserPass | Engine::Jwt | Engine::Oidc => self.login_exists(mount, rest).await?,
+            Engine::AppRole | Engine::UserPass | Engine::Jwt | Engine::Oidc | Engine::Kubernetes => {
+                self.login_exists(mount, rest).await?
+            }
             Engine::Token => match rest.strip_prefix("roles/") {
                 Some(name) => self.tokens().find_role(name).await?.is_some(),
                 None => true,

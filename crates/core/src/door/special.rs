@@ -5,7 +5,7 @@ use crate::mount::Engine;
 /// Whether a path below a mount is open to those without a token: logins, and what clients ask before them.
 pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
     match engine {
-        Engine::AppRole => rest == "login",
+        Engine::AppRole | Engine::Kubernetes => rest == "login",
         Engine::Jwt | Engine::Oidc => matches!(rest, "login" | "oidc/auth_url" | "oidc/callback"),
         Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
         Engine::System => {
@@ -70,6 +70,7 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
         | Engine::UserPass
         | Engine::Jwt
         | Engine::Oidc
+        | Engine::Kubernetes
         | Engine::Cubbyhole => false,
     }
 }

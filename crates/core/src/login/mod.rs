@@ -10,6 +10,7 @@ mod locked_users;
 mod jose;
 pub mod jwt;
 mod kept;
+pub mod kubernetes;
 mod lockout;
 mod record;
 mod settings;
@@ -22,7 +23,7 @@ pub use locked_users::LockedUsers;
 pub use jose::TokenFault;
 pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 
-use self::{approle::AppRole, issue::Issuer, jwt::Jwt, userpass::UserPass};
+use self::{approle::AppRole, issue::Issuer, jwt::Jwt, kubernetes::Kubernetes, userpass::UserPass};
 use crate::{
     core::Core,
     keys,
@@ -52,6 +53,7 @@ pub struct Logins {
     approle: AppRole,
     userpass: UserPass,
     jwt: Jwt,
+    kubernetes: Kubernetes,
 }
 
 impl Logins {
@@ -59,8 +61,9 @@ impl Logins {
         let issuer = Arc::new(Issuer::new(Arc::clone(&store), tokens));
         let approle = AppRole::new(Arc::clone(&store), Arc::clone(&issuer));
         let userpass = UserPass::new(Arc::clone(&store), Arc::clone(&issuer));
-        let jwt = Jwt::new(Arc::clone(&store), issuer, outbound);
-        Self { store, approle, userpass, jwt }
+        let jwt = Jwt::new(Arc::clone(&store), Arc::clone(&issuer), Arc::clone(&outbound));
+        let kubernetes = Kubernetes::new(Arc::clone(&store), issuer, outbound);
+        Self { store, approle, userpass, jwt, kubernetes }
     }
 
     /// Logins of machines: a role's id and a secret id.
@@ -86,6 +89,12 @@ impl Logins {
         &self.jwt
     }
 
+    /// Logins of Kubernetes service accounts.
+    #[must_use]
+    pub fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
+    }
+
     /// Whether a write to this path of an auth method would change something that is there.
     async fn exists(&self, mount: &Mount, rest: &str) -> Result<bool, StoreError> {
         let key = match (mount.engine, rest.split_once('/')) {
@@ -93,7 +102,7 @@ impl Logins {
             (Engine::UserPass, Some(("users", name))) => {
                 name_of(name).map(|name| keys::userpass_user(&mount.uuid, &name))
             }
-            (Engine::Jwt | Engine::Oidc, Some(("role", name))) => {
+            (Engine::Jwt | Engine::Oidc | Engine::Kubernetes, Some(("role", name))) => {
                 name_of(name).map(|name| keys::login_role(&mount.uuid, &name))
             }
             _ => return Ok(true),
@@ -139,6 +148,7 @@ pub(crate) async fn terms(store: &Store, mount: &Mount, entry: &Entry) -> Result
         Engine::AppRole => approle::terms(store, mount, entry).await.map(Some),
         Engine::UserPass => userpass::terms(store, mount, entry).await.map(Some),
         Engine::Jwt | Engine::Oidc => jwt::terms(store, mount, entry).await.map(Some),
+        Engine::Kubernetes => kubernetes::terms(store, mount, entry).await.map(Some),
         Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => Ok(None),
     }
 }

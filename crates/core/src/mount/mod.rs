@@ -35,6 +35,8 @@ pub enum Engine {
     Jwt,
     /// The same, mounted under its other name.
     Oidc,
+    /// Logins of Kubernetes service accounts.
+    Kubernetes,
 }
 
 impl Engine {
@@ -57,6 +59,7 @@ impl Engine {
             "userpass" => Some(Self::UserPass),
             "jwt" => Some(Self::Jwt),
             "oidc" => Some(Self::Oidc),
+            "kubernetes" => Some(Self::Kubernetes),
             _ => None,
         }
     }
@@ -73,6 +76,7 @@ impl Engine {
             Self::Cubbyhole => "cubbyhole",
             Self::Jwt => "jwt",
             Self::Oidc => "oidc",
+            Self::Kubernetes => "kubernetes",
         }
     }
 
@@ -85,7 +89,7 @@ impl Engine {
     /// Whether the engine is an auth method.
     #[must_use]
     pub fn is_auth(self) -> bool {
-        matches!(self, Self::Token | Self::AppRole | Self::UserPass | Self::Jwt | Self::Oidc)
+        matches!(self, Self::Token | Self::AppRole | Self::UserPass | Self::Jwt | Self::Oidc | Self::Kubernetes)
     }
 }
 

@@ -17,6 +17,7 @@ use keyturn_core::{
         IssueError,
         approle::AppRoleError,
         jwt::JwtError,
+        kubernetes::KubernetesError,
         userpass::{PasswordError, UserPassError},
     },
     mount::{Engine, MountError},
@@ -228,6 +229,19 @@ impl From<JwtError> for Failure {
             JwtError::Denied => Self::denied(),
             JwtError::Issue(error) => error.into(),
             JwtError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<KubernetesError> for Failure {
+    fn from(error: KubernetesError) -> Self {
+        match error {
+            KubernetesError::UnsupportedPath => Self::unsupported_path(Engine::Kubernetes),
+            KubernetesError::Denied => Self::denied(),
+            KubernetesError::Refused(text) => Self::new(StatusCode::FORBIDDEN, text),
+            KubernetesError::Issue(error) => error.into(),
+            KubernetesError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
         }
     }

@@ -274,6 +274,16 @@ fn jwt() -> Result<Router<Route>, InsertError> {
     })
 }
 
+fn kubernetes() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "config"                        => { read: auth::kubernetes::read_config, write: auth::kubernetes::write_config }
+        "role"                          => { list: auth::kubernetes::list }
+        "role/"                         => { list: auth::kubernetes::list }
+        "role/{name}"                   => { read: auth::kubernetes::read, write: auth::kubernetes::write, delete: auth::kubernetes::delete }
+        "login"                         => { write: auth::kubernetes::login }
+    })
+}
+
 /// The tables of all engines.
 pub(super) struct Routes(HashMap<Engine, Table>);
 
@@ -289,6 +299,7 @@ impl Routes {
             (Engine::Cubbyhole, cubbyhole()?),
             (Engine::Jwt, jwt()?),
             (Engine::Oidc, jwt()?),
+            (Engine::Kubernetes, kubernetes()?),
         ])))
     }
 

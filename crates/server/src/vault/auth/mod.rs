@@ -7,6 +7,7 @@ pub(super) mod approle_field;
 pub(super) mod approle_secret_id;
 pub(super) mod jwt;
 pub(super) mod jwt_role;
+pub(super) mod kubernetes;
 pub(super) mod token;
 pub(super) mod token_role;
 mod token_settings;
