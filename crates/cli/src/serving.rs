@@ -6,7 +6,7 @@ use keyturn_server::{
     limits::Limits,
     listener,
     shutdown::{self, Reloads, ShutdownSignal},
-    tls::{TlsError, TlsSource},
+    tls::{ClientCertificates, TlsError, TlsSource},
     vault::Api,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -88,7 +88,8 @@ pub(crate) async fn bind(configs: &[ListenerConfig]) -> Result<Vec<Bound>, Servi
 /// # Errors
 /// [`TlsError`], which names the file.
 pub(crate) fn load_tls(files: &TlsFiles) -> Result<Arc<TlsSource>, TlsError> {
-    TlsSource::load(&files.certificate, &files.key).map(Arc::new)
+    let clients = if files.ignore_clients { ClientCertificates::Ignored } else { ClientCertificates::Asked };
+    TlsSource::load(&files.certificate, &files.key, clients).map(Arc::new)
 }
 
 /// Takes the process's signals over: SIGTERM and SIGINT end what [`serve`] does, SIGHUP runs `reloads` and reads the
@@ -161,7 +162,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_certificate_is_told_by_its_path() {
-        let files = TlsFiles { certificate: "/nowhere/server.crt".into(), key: "/nowhere/server.key".into() };
+        let files = TlsFiles {
+            certificate: "/nowhere/server.crt".into(),
+            key: "/nowhere/server.key".into(),
+            ignore_clients: false,
+        };
         let config = ListenerConfig { address: "127.0.0.1:0".parse().expect("address"), tls: Some(files) };
         let error = bind(&[config]).await.expect_err("no file").to_string();
         assert!(error.contains("/nowhere/server.crt"), "{error}");

@@ -30,8 +30,10 @@
 //! auth/<uuid>/accessor/<series>/<hash>     the accessor's secret id, by its hash
 //! auth/<uuid>/expiry/<seconds>/<series>/<hash>   secret ids by the time they end; seconds as 16 hex digits
 //! auth/<uuid>/user/<name>                  a user of userpass (login::userpass)
-//! auth/<uuid>/config                       the configuration of a JWT or Kubernetes mount
+//! auth/<uuid>/config                       the configuration of a JWT, Kubernetes or certificate mount
 //! auth/<uuid>/role/<name>                  a role of a JWT (login::jwt::JwtRole) or Kubernetes mount
+//! auth/<uuid>/cert/<name>                  a trusted certificate (login::cert::CertEntry)
+//! auth/<uuid>/crl/<name>                   the serial numbers of a revocation list (login::cert)
 //! ```
 //!
 //! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
@@ -231,6 +233,24 @@ pub(crate) fn login_roles(mount: &str) -> Key {
 
 pub(crate) fn login_role(mount: &str, name: &str) -> Key {
     of_auth(mount, "role", name)
+}
+
+/// The prefix of all trusted certificates of a mount.
+pub(crate) fn cert_entries(mount: &str) -> Key {
+    of_auth(mount, "cert", "")
+}
+
+pub(crate) fn cert_entry(mount: &str, name: &str) -> Key {
+    of_auth(mount, "cert", name)
+}
+
+/// The prefix of all revocation lists of a mount.
+pub(crate) fn cert_crls(mount: &str) -> Key {
+    of_auth(mount, "crl", "")
+}
+
+pub(crate) fn cert_crl(mount: &str, name: &str) -> Key {
+    of_auth(mount, "crl", name)
 }
 
 /// The prefixes under which a mount keeps everything it has.

@@ -1,4 +1,7 @@
 //! The server's side of TLS: a certificate and its key from PEM files, TLS 1.2 and 1.3, exchanged without a restart.
+//!
+//! Clients are asked for a certificate and need none. Whatever they show is accepted, if they have its key: whether it is
+//! trusted is decided where somebody logs in with it (`client_certificate.rs`).
 
 use std::{
     fs, io,
@@ -17,6 +20,8 @@ use rustls::{
     },
 };
 use tokio::net::TcpStream;
+
+use crate::client_certificate::AnyCertificate;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Certificate files that cannot be served. The certificate in use, if any, stays in use.
@@ -75,11 +80,21 @@ pub enum TlsError {
     },
 }
 
+/// Whether clients are asked for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They are, and need not have one.
+    Asked,
+    /// They are not: nobody can log in with one.
+    Ignored,
+}
+
 /// A certificate and its key, read from files and read again on [`TlsSource::reload`].
 #[derive(Debug)]
 pub struct TlsSource {
     certificate: PathBuf,
     key: PathBuf,
+    clients: ClientCertificates,
     current: ArcSwap<ServerConfig>,
 }
 
@@ -88,10 +103,14 @@ impl TlsSource {
     ///
     /// # Errors
     /// [`TlsError`], which names the file.
-    pub fn load(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, TlsError> {
+    pub fn load(
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+        clients: ClientCertificates,
+    ) -> Result<Self, TlsError> {
         let (certificate, key) = (certificate.into(), key.into());
-        let current = ArcSwap::new(server_config(&certificate, &key)?);
-        Ok(Self { certificate, key, current })
+        let current = ArcSwap::new(server_config(&certificate, &key, clients)?);
+        Ok(Self { certificate, key, clients, current })
     }
 
     /// Reads the files again. Handshakes from now on use what they hold; connections in use are not disturbed.
@@ -99,7 +118,7 @@ impl TlsSource {
     /// # Errors
     /// [`TlsError`]; the certificate in use then stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(server_config(&self.certificate, &self.key)?);
+        self.current.store(server_config(&self.certificate, &self.key, self.clients)?);
         Ok(())
     }
 
@@ -114,21 +133,25 @@ impl TlsSource {
     }
 }
 
-fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+fn server_config(certificate: &Path, key: &Path, clients: ClientCertificates) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = read_chain(certificate)?;
     let private = read_key(key)?;
     let unusable = |source| TlsError::Unusable { certificate: certificate.to_owned(), key: key.to_owned(), source };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = AnyCertificate::new(&provider);
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|source| match source {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
-            }
-            source => unusable(source),
-        })?;
+        .map_err(unusable)?;
+    let builder = match clients {
+        ClientCertificates::Asked => builder.with_client_cert_verifier(Arc::new(verifier)),
+        ClientCertificates::Ignored => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, private).map_err(|source| match source {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
+        }
+        source => unusable(source),
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -73,6 +73,8 @@ pub(crate) struct ListenerConfig {
 pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// Do not ask clients for a certificate.
+    pub(crate) ignore_clients: bool,
 }
 
 /// What guards the root key.

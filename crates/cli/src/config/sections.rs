@@ -13,8 +13,10 @@ use super::{
 pub(super) static TOP: Schema =
     Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log"] };
 pub(super) static STORAGE: Schema = Schema { section: "[storage]", keys: &["type", "path", "cache_size"] };
-pub(super) static LISTENER: Schema =
-    Schema { section: "[[listener]]", keys: &["address", "tls_cert_file", "tls_key_file", "tls_disable"] };
+pub(super) static LISTENER: Schema = Schema {
+    section: "[[listener]]",
+    keys: &["address", "tls_cert_file", "tls_key_file", "tls_disable", "tls_disable_client_certs"],
+};
 pub(super) static SEAL: Schema = Schema { section: "[seal]", keys: &["type", "key_file", "key_env"] };
 pub(super) static AUDIT: Schema = Schema { section: "[audit]", keys: &["device"] };
 pub(super) static DEVICE: Schema =
@@ -120,12 +122,17 @@ fn listener(mut section: Section<'_, '_>, seen: &mut Vec<SocketAddr>) -> Option<
     };
     let tls = tls_files(&mut section);
     let disabled = section.flag("tls_disable").filter(|at| at.value);
+    let ignored = section.flag("tls_disable_client_certs");
+    if ignored.is_some() && section.place("tls_cert_file").is_none() {
+        section
+            .forbid("tls_disable_client_certs", "is not used without tls_cert_file: there is no handshake; remove it");
+    }
     let At { value: address, span } = address?;
     if address.port() != 0 && seen.contains(&address) {
         section.note(span.clone(), format!("listener.address {address} is there twice"));
     }
     seen.push(address);
-    let tls = tls?;
+    let tls = tls?.map(|files| TlsFiles { ignore_clients: ignored.is_some_and(|at| at.value), ..files });
     match (&tls, disabled) {
         (Some(_), Some(At { span, .. })) => section
             .note(span, "listener.tls_disable contradicts tls_cert_file and tls_key_file; remove one or the other"),
@@ -145,7 +152,9 @@ fn listener(mut section: Section<'_, '_>, seen: &mut Vec<SocketAddr>) -> Option<
 fn tls_files(section: &mut Section<'_, '_>) -> Option<Option<TlsFiles>> {
     let (certificate, key) = (section.place("tls_cert_file"), section.place("tls_key_file"));
     match (section.path("tls_cert_file"), section.path("tls_key_file")) {
-        (Some(certificate), Some(key)) => Some(Some(TlsFiles { certificate: certificate.value, key: key.value })),
+        (Some(certificate), Some(key)) => {
+            Some(Some(TlsFiles { certificate: certificate.value, key: key.value, ignore_clients: false }))
+        }
         _ => match (certificate, key) {
             (None, None) => Some(None),
             (Some(span), None) => {

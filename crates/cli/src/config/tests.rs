@@ -108,8 +108,24 @@ fn plain_http_beyond_this_machine_must_be_asked_for() {
 }
 
 #[test]
+fn clients_are_asked_for_a_certificate_unless_that_is_switched_off() {
+    let files = "tls_cert_file = \"a\"\ntls_key_file = \"b\"\n";
+    for (rest, ignored) in
+        [("", false), ("tls_disable_client_certs = false", false), ("tls_disable_client_certs = true", true)]
+    {
+        let text = format!("{MEMORY}[[listener]]\naddress = \"127.0.0.1:1\"\n{files}{rest}\n");
+        let config = parse(&text).expect("TLS");
+        assert_eq!(config.listeners[0].tls.as_ref().map(|tls| tls.ignore_clients), Some(ignored), "{rest}");
+    }
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_refused() {
     let cases = [
+        (
+            "@[[listener]]\naddress = \"127.0.0.1:1\"\ntls_disable_client_certs = true",
+            "listener.tls_disable_client_certs is not used without tls_cert_file",
+        ),
         ("[storage]\ntype = \"memory\"\npath = \"a\"", "storage.path is not used by type = \"memory\""),
         ("[storage]\ntype = \"embedded\"", "storage.path is missing"),
         ("[storage]\npath = \"a\"", "storage.type is missing"),

@@ -148,7 +148,7 @@ impl Core {
         let mount = &routed.mount;
         let exists = match mount.engine {
             Engine::Kv1 | Engine::Kv2 => self.kv().exists(mount, rest).await?,
-            Engine::AppRole | Engine::UserPass | Engine::Jwt | Engine::Oidc | Engine::Kubernetes => {
+            Engine::AppRole | Engine::UserPass | Engine::Jwt | Engine::Oidc | Engine::Kubernetes | Engine::Cert => {
                 self.login_exists(mount, rest).await?
             }
             Engine::Token => match rest.strip_prefix("roles/") {
@@ -198,5 +198,6 @@ fn permit(
         either_write,
         mount: Arc::clone(&routed.mount),
         remote: exchange.ask.remote.map(|remote| remote.ip()),
+        certificates: None,
     }
 }

@@ -17,6 +17,8 @@ pub struct Permit {
     pub(super) either_write: bool,
     pub(super) mount: Arc<Mount>,
     pub(super) remote: Option<IpAddr>,
+    /// The certificates that the client proved in the handshake, its own first, in DER.
+    pub(super) certificates: Option<Arc<Vec<Vec<u8>>>>,
 }
 
 impl Permit {
@@ -48,6 +50,18 @@ impl Permit {
     #[must_use]
     pub fn remote(&self) -> Option<IpAddr> {
         self.remote
+    }
+
+    /// The same permit, with the certificates of the client: its own first, in DER. The handshake must have proven that
+    /// the client has the key of the first.
+    pub fn presenting(self, certificates: Option<Arc<Vec<Vec<u8>>>>) -> Self {
+        Self { certificates, ..self }
+    }
+
+    /// The client's certificates, its own first; empty if it showed none.
+    #[must_use]
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        self.certificates.as_ref().map_or(&[], |certificates| certificates)
     }
 
     /// Whether the caller has root or sudo on this path.

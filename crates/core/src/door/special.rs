@@ -5,7 +5,7 @@ use crate::mount::Engine;
 /// Whether a path below a mount is open to those without a token: logins, and what clients ask before them.
 pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
     match engine {
-        Engine::AppRole | Engine::Kubernetes => rest == "login",
+        Engine::AppRole | Engine::Kubernetes | Engine::Cert => rest == "login",
         Engine::Jwt | Engine::Oidc => matches!(rest, "login" | "oidc/auth_url" | "oidc/callback"),
         Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
         Engine::System => {
@@ -71,6 +71,7 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
         | Engine::Jwt
         | Engine::Oidc
         | Engine::Kubernetes
+        | Engine::Cert
         | Engine::Cubbyhole => false,
     }
 }
@@ -91,6 +92,7 @@ mod tests {
         assert!(!is_open(Engine::UserPass, "login/"));
         assert!(!is_open(Engine::AppRole, "login/x"));
         assert!(is_open(Engine::Jwt, "oidc/callback") && !is_open(Engine::Jwt, "config"));
+        assert!(is_open(Engine::Cert, "login") && !is_open(Engine::Cert, "certs/login"));
         assert!(is_open(Engine::System, "internal/ui/mounts/secret/x"));
         assert!(!is_open(Engine::System, "mounts"));
         assert!(is_open(Engine::System, "wrapping/lookup") && !is_open(Engine::System, "wrapping/unwrap"));

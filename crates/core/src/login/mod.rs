@@ -4,6 +4,7 @@
 //! method can be mounted several times, and what a mount knows lies below its own prefix.
 
 pub mod approle;
+pub mod cert;
 mod glob;
 mod issue;
 mod locked_users;
@@ -23,7 +24,7 @@ pub use locked_users::LockedUsers;
 pub use jose::TokenFault;
 pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 
-use self::{approle::AppRole, issue::Issuer, jwt::Jwt, kubernetes::Kubernetes, userpass::UserPass};
+use self::{approle::AppRole, cert::Cert, issue::Issuer, jwt::Jwt, kubernetes::Kubernetes, userpass::UserPass};
 use crate::{
     core::Core,
     keys,
@@ -54,6 +55,7 @@ pub struct Logins {
     userpass: UserPass,
     jwt: Jwt,
     kubernetes: Kubernetes,
+    cert: Cert,
 }
 
 impl Logins {
@@ -62,8 +64,9 @@ impl Logins {
         let approle = AppRole::new(Arc::clone(&store), Arc::clone(&issuer));
         let userpass = UserPass::new(Arc::clone(&store), Arc::clone(&issuer));
         let jwt = Jwt::new(Arc::clone(&store), Arc::clone(&issuer), Arc::clone(&outbound));
-        let kubernetes = Kubernetes::new(Arc::clone(&store), issuer, outbound);
-        Self { store, approle, userpass, jwt, kubernetes }
+        let kubernetes = Kubernetes::new(Arc::clone(&store), Arc::clone(&issuer), outbound);
+        let cert = Cert::new(Arc::clone(&store), issuer);
+        Self { store, approle, userpass, jwt, kubernetes, cert }
     }
 
     /// Logins of machines: a role's id and a secret id.
@@ -93,6 +96,12 @@ impl Logins {
     #[must_use]
     pub fn kubernetes(&self) -> &Kubernetes {
         &self.kubernetes
+    }
+
+    /// Logins by a TLS client certificate.
+    #[must_use]
+    pub fn cert(&self) -> &Cert {
+        &self.cert
     }
 
     /// Whether a write to this path of an auth method would change something that is there.
@@ -142,13 +151,19 @@ impl From<&TokenSettings> for Terms {
 }
 
 /// The terms on which a token of `mount` may be renewed; `None` if no login issued it. A token whose role or user is
-/// gone is not renewed, nor one whose user has other policies by now.
-pub(crate) async fn terms(store: &Store, mount: &Mount, entry: &Entry) -> Result<Option<Terms>, TokenError> {
+/// gone is not renewed, nor one whose user has other policies by now, nor one whose client shows another certificate.
+pub(crate) async fn terms(
+    store: &Store,
+    mount: &Mount,
+    entry: &Entry,
+    certificates: &[Vec<u8>],
+) -> Result<Option<Terms>, TokenError> {
     match mount.engine {
         Engine::AppRole => approle::terms(store, mount, entry).await.map(Some),
         Engine::UserPass => userpass::terms(store, mount, entry).await.map(Some),
         Engine::Jwt | Engine::Oidc => jwt::terms(store, mount, entry).await.map(Some),
         Engine::Kubernetes => kubernetes::terms(store, mount, entry).await.map(Some),
+        Engine::Cert => cert::terms(store, mount, entry, certificates).await.map(Some),
         Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => Ok(None),
     }
 }

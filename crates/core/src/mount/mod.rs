@@ -37,6 +37,8 @@ pub enum Engine {
     Oidc,
     /// Logins of Kubernetes service accounts.
     Kubernetes,
+    /// Logins by a TLS client certificate.
+    Cert,
 }
 
 impl Engine {
@@ -60,6 +62,7 @@ impl Engine {
             "jwt" => Some(Self::Jwt),
             "oidc" => Some(Self::Oidc),
             "kubernetes" => Some(Self::Kubernetes),
+            "cert" => Some(Self::Cert),
             _ => None,
         }
     }
@@ -77,6 +80,7 @@ impl Engine {
             Self::Jwt => "jwt",
             Self::Oidc => "oidc",
             Self::Kubernetes => "kubernetes",
+            Self::Cert => "cert",
         }
     }
 
@@ -89,7 +93,10 @@ impl Engine {
     /// Whether the engine is an auth method.
     #[must_use]
     pub fn is_auth(self) -> bool {
-        matches!(self, Self::Token | Self::AppRole | Self::UserPass | Self::Jwt | Self::Oidc | Self::Kubernetes)
+        matches!(
+            self,
+            Self::Token | Self::AppRole | Self::UserPass | Self::Jwt | Self::Oidc | Self::Kubernetes | Self::Cert
+        )
     }
 }
 

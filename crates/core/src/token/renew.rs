@@ -19,6 +19,7 @@ impl Tokens {
     /// # Errors
     /// When the token is unknown, not renewable, or past its maximum, or when its role or user is gone.
     pub async fn renew(&self, permit: Permit, which: Which<'_>, increment: u64) -> Result<Issued, TokenError> {
+        let certificates = permit.certificates().to_vec();
         permit.spend();
         let token = match which {
             Which::Token(token) => token.clone(),
@@ -34,7 +35,7 @@ impl Tokens {
                 return Err(TokenError::invalid("lease is not renewable"));
             }
             let before = entry.expires;
-            let warnings = self.extend(&mut entry, increment).await?;
+            let warnings = self.extend(&mut entry, increment, &certificates).await?;
             let mut batch = Batch::new().expect(key.clone(), Some(seen.revision)).put(key, Store::encode(&entry)?);
             if let Some(end) = before {
                 batch = batch.delete(keys::token_expiry(end, &id.0));
@@ -48,7 +49,12 @@ impl Tokens {
         }
     }
 
-    async fn extend(&self, entry: &mut Entry, increment: u64) -> Result<Vec<String>, TokenError> {
+    async fn extend(
+        &self,
+        entry: &mut Entry,
+        increment: u64,
+        certificates: &[Vec<u8>],
+    ) -> Result<Vec<String>, TokenError> {
         if let Some(name) = &entry.role {
             let gone = || TokenError::invalid(format!("original token role {name:?} could not be found, not renewing"));
             let role = self.find_role(name).await?.ok_or_else(gone)?;
@@ -58,7 +64,7 @@ impl Tokens {
         let mount = self.mounts.route(&entry.path).map(|routed| routed.mount);
         let mut usual = entry.ttl;
         if let Some(mount) = &mount
-            && let Some(terms) = login::terms(&self.store, mount, entry).await?
+            && let Some(terms) = login::terms(&self.store, mount, entry, certificates).await?
         {
             (usual, entry.max_ttl, entry.period) = (terms.ttl, terms.max_ttl, terms.period);
         }

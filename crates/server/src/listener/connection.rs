@@ -36,7 +36,7 @@ use tokio::{
 };
 
 use super::{
-    Handler, Peer,
+    ClientCertificates, Handler, Peer,
     gate::{Gate, Phase},
 };
 use crate::limits::{Limits, within};
@@ -101,8 +101,12 @@ impl Drop for AtWork {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve_connection<I, S>(io: I, peer: SocketAddr, connections: &Connections<S>)
-where
+pub(super) async fn serve_connection<I, S>(
+    io: I,
+    peer: SocketAddr,
+    certificates: Option<ClientCertificates>,
+    connections: &Connections<S>,
+) where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Handler,
 {
@@ -112,6 +116,9 @@ where
         let at_work = AtWork::begin(&pulse);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
+        if let Some(certificates) = &certificates {
+            request.extensions_mut().insert(certificates.clone());
+        }
         let answer = connections.service.clone().call(request);
         async move {
             let answered = within(limit, answer).await.unwrap_or_else(|| Ok(took_too_long(limit)));

@@ -15,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_rustls::server::TlsStream;
 
 use self::{
     connection::{Connections, serve_connection},
@@ -29,6 +30,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Who is at the other end of the connection; an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
+
+/// The certificates that the client showed in the handshake, its own first, in DER; an extension of requests of clients
+/// that did. The handshake has proven that the client has the key of the first, and nothing else about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates(pub Arc<Vec<Vec<u8>>>);
+
+/// Certificates that are kept of what a client shows.
+const MAX_CERTIFICATES: usize = 11;
+
+impl ClientCertificates {
+    fn of(stream: &TlsStream<TcpStream>) -> Option<Self> {
+        let shown = stream.get_ref().1.peer_certificates().filter(|shown| !shown.is_empty())?;
+        Some(Self(Arc::new(shown.iter().take(MAX_CERTIFICATES).map(|der| der.to_vec()).collect())))
+    }
+}
 
 /// What answers requests: an [`axum::Router`], or any service of that shape. It is cloned per request.
 pub trait Handler:
@@ -129,12 +145,15 @@ async fn handle<S: Handler>(
         tracing::debug!(%peer, "TCP_NODELAY: {error}");
     }
     match tls {
-        None => serve_connection(stream, peer, &connections).await,
+        None => serve_connection(stream, peer, None, &connections).await,
         Some(tls) => {
             let handshake = timeout(connections.limits().handshake_timeout, tls.accept(stream));
             tokio::select! {
                 shaken = handshake => match shaken {
-                    Ok(Ok(stream)) => serve_connection(stream, peer, &connections).await,
+                    Ok(Ok(stream)) => {
+                    let certificates = ClientCertificates::of(&stream);
+                    serve_connection(stream, peer, certificates, &connections).await;
+                }
                     Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake: {error}"),
                     Err(_) => tracing::debug!(%peer, "TLS handshake: not finished in time"),
                 },

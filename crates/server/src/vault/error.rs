@@ -16,6 +16,7 @@ use keyturn_core::{
     login::{
         IssueError,
         approle::AppRoleError,
+        cert::CertError,
         jwt::JwtError,
         kubernetes::KubernetesError,
         userpass::{PasswordError, UserPassError},
@@ -242,6 +243,18 @@ impl From<KubernetesError> for Failure {
             KubernetesError::Refused(text) => Self::new(StatusCode::FORBIDDEN, text),
             KubernetesError::Issue(error) => error.into(),
             KubernetesError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<CertError> for Failure {
+    fn from(error: CertError) -> Self {
+        match error {
+            CertError::UnsupportedPath => Self::unsupported_path(Engine::Cert),
+            CertError::Denied => Self::denied(),
+            CertError::Issue(error) => error.into(),
+            CertError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
         }
     }

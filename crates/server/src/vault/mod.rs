@@ -208,6 +208,7 @@ impl Vault {
                 Ok(help)
             }
             Ok(permit) => {
+                let permit = permit.presenting(parsed.certificates.clone());
                 let engine = permit.mount().engine;
                 match self.routes.find(engine, permit.rest(), parsed.operation) {
                     Found::Handler(handler, parameters) => {

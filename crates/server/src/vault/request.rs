@@ -1,7 +1,10 @@
 //! From an HTTP request to a checked path, operation and JSON object. Whatever is wrong with it is said here, before
 //! anybody is asked about anything.
 
-use std::{net::SocketAddr, sync::OnceLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use axum::body::Body;
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
@@ -16,7 +19,7 @@ use keyturn_core::{
 use super::{error::Failure, json_check::check_json, request_id};
 use crate::{
     limits::{Limits, read_body},
-    listener::Peer,
+    listener::{ClientCertificates, Peer},
 };
 
 /// The longest path, in bytes, after decoding.
@@ -34,6 +37,8 @@ pub(super) struct Parsed {
     pub(super) path: String,
     pub(super) token: Option<SecretString>,
     pub(super) remote: Option<SocketAddr>,
+    /// What the client showed in the handshake.
+    pub(super) certificates: Option<Arc<Vec<Vec<u8>>>>,
     /// The text of a JSON object, from the body or the query; empty: nothing was sent.
     pub(super) data: SecretBytes,
     pub(super) wrap_ttl: Option<u64>,
@@ -75,6 +80,7 @@ impl Parsed {
             path,
             token: token_of(&parts.headers)?,
             remote: parts.extensions.get::<Peer>().map(|peer| peer.0),
+            certificates: parts.extensions.get::<ClientCertificates>().map(|shown| Arc::clone(&shown.0)),
             data,
             wrap_ttl,
             wants_open_metrics,

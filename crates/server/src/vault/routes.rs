@@ -284,6 +284,19 @@ fn kubernetes() -> Result<Router<Route>, InsertError> {
     })
 }
 
+fn cert() -> Result<Router<Route>, InsertError> {
+    Ok(table! {
+        "config"                        => { read: auth::cert::read_config, write: auth::cert::write_config }
+        "certs"                         => { list: auth::cert::list }
+        "certs/"                        => { list: auth::cert::list }
+        "certs/{name}"                  => { read: auth::cert::read, write: auth::cert::write, delete: auth::cert::delete }
+        "crls"                          => { list: auth::cert::list_crls }
+        "crls/"                         => { list: auth::cert::list_crls }
+        "crls/{name}"                   => { read: auth::cert::read_crl, write: auth::cert::write_crl, delete: auth::cert::delete_crl }
+        "login"                         => { write: auth::cert::login }
+    })
+}
+
 /// The tables of all engines.
 pub(super) struct Routes(HashMap<Engine, Table>);
 
@@ -300,6 +313,7 @@ impl Routes {
             (Engine::Jwt, jwt()?),
             (Engine::Oidc, jwt()?),
             (Engine::Kubernetes, kubernetes()?),
+            (Engine::Cert, cert()?),
         ])))
     }
 

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use keyturn_server::{
     limits::Limits,
-    tls::{TlsError, TlsSource},
+    tls::{ClientCertificates, TlsError, TlsSource},
 };
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::{
@@ -46,7 +46,7 @@ impl Files {
     }
 
     fn load(&self) -> Result<TlsSource, TlsError> {
-        TlsSource::load(self.certificate(), self.key())
+        TlsSource::load(self.certificate(), self.key(), ClientCertificates::Asked)
     }
 }
 

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 pub(super) mod approle;
 pub(super) mod approle_field;
 pub(super) mod approle_secret_id;
+pub(super) mod cert;
 pub(super) mod jwt;
 pub(super) mod jwt_role;
 pub(super) mod kubernetes;

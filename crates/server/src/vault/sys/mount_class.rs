@@ -29,7 +29,9 @@ impl Class {
     fn engine(self, kind: &str, version: Option<&str>) -> Result<Engine, Failure> {
         let (engine, offered) = match self {
             Self::Secrets => (Engine::secrets(kind, version), "\"kv\", \"kv-v1\" and \"kv-v2\""),
-            Self::Auth => (Engine::auth(kind), "\"approle\", \"jwt\", \"kubernetes\", \"oidc\" and \"userpass\""),
+            Self::Auth => {
+                (Engine::auth(kind), "\"approle\", \"cert\", \"jwt\", \"kubernetes\", \"oidc\" and \"userpass\"")
+            }
         };
         engine.ok_or_else(|| match version {
             Some(version) if kind == "kv" => {
