@@ -333,3 +333,17 @@ def test_networks(authority, trust, login):
     trust(token_bound_cidrs=["10.0.0.0/8"])
     with refused(exceptions.Forbidden):
         login(authority.issue("app"))
+
+
+def test_the_command_line(tls, mount, authority, trust, tmp_path):
+    """The certificate of the connection logs in."""
+    trust()
+    certificate, key = authority.issue("app").files(tmp_path)
+    arguments = ["login", "--method", "cert", "--path", mount, "--ca-cert", tls.ca]
+    server = harness.Server(tls.url)
+    done = harness.run_keyturn(server, *arguments, "--client-cert", certificate, "--client-key", key, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / ".keyturn-token").read_text().strip()
+    assert tls.client(token=kept).auth.token.lookup_self()["data"]["path"] == f"auth/{mount}/login"
+    done = harness.run_keyturn(server, *arguments, "--client-cert", certificate, home=tmp_path)
+    assert done.returncode != 0 and b"--client-key" in done.stderr

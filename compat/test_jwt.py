@@ -386,3 +386,17 @@ def test_tokens_are_not_recorded(server, trust, provider, login):
     assert pyjwt.decode(token, options={"verify_signature": False})["aud"] == "keyturn"
     if server.is_keyturn:
         assert token not in server.output()
+
+
+@pytest.mark.keyturn
+def test_the_command_line(server, trust, mount, provider, tmp_path):
+    """The token comes by standard input, and what it got is kept and not shown."""
+    trust(token_ttl=600)
+    arguments = ["login", "--method", "jwt", "--path", mount, "--role", "ci", "--secret-file", "-"]
+    done = harness.run_keyturn(server, *arguments, stdin=provider.sign(aud="keyturn").encode(), token="", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / ".keyturn-token").read_text().strip()
+    assert kept not in done.stdout.decode() + done.stderr.decode()
+    assert server.client(kept).auth.token.lookup_self()["data"]["path"] == f"auth/{mount}/login"
+    done = harness.run_keyturn(server, *arguments, stdin=b"a.b.c", token="", home=tmp_path)
+    assert done.returncode != 0 and b"error validating token" in done.stderr

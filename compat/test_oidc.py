@@ -201,3 +201,20 @@ def test_a_mount_without_a_client(client, provider):
     with refused(exceptions.InvalidRequest, "OIDC login is not configured for this mount"):
         client.auth.oidc.oidc_authorization_url_request("people", CALLBACK, path=path)
     client.sys.disable_auth_method(path)
+
+
+@pytest.mark.keyturn
+def test_the_command_line(server, mount, provider, tmp_path):
+    """It prints where to go, waits on loopback for the browser, and keeps the token."""
+    command = [str(harness.BINARY), "login", "--method", "oidc", "--path", mount, "--callback-port", "0"]
+    with subprocess.Popen(command, env=harness.client_environment(server, tmp_path), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as child:
+        url = child.stdout.readline().strip()
+        answer = provider.log_in(url)
+        landing = parse_qs(urlsplit(url).query)["redirect_uri"][0].replace("localhost", "127.0.0.1")
+        assert requests.get(landing, params=answer, timeout=20).status_code == 200
+        rest, errors = child.communicate(timeout=20)
+    assert child.returncode == 0, errors
+    kept = (tmp_path / ".keyturn-token").read_text().strip()
+    assert kept not in url + rest + errors
+    assert server.client(kept).auth.token.lookup_self()["data"]["path"] == f"auth/{mount}/oidc/callback"

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use keyturn_core::secret::SecretString;
 
-use crate::client::{Address, AddressError, TlsError, Trust};
+use crate::client::{Address, AddressError, Identity, TlsError, Trust};
 use crate::token_file::{TokenFile, TokenFileError};
 
 /// `keyturn dev` listens here, and only the machine itself can reach it.
@@ -20,6 +20,12 @@ pub(crate) struct ConnectionArgs {
     /// PEM file of the certificates to trust instead of the system's [env: KEYTURN_CACERT, VAULT_CACERT]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     pub(crate) ca_cert: Option<PathBuf>,
+    /// PEM file of the certificate to show to the server [env: KEYTURN_CLIENT_CERT, VAULT_CLIENT_CERT]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// PEM file of its private key [env: KEYTURN_CLIENT_KEY, VAULT_CLIENT_KEY]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 /// What is wrong with the settings of the connection.
@@ -28,6 +34,9 @@ pub(crate) enum ConnectionError {
     /// The URL.
     #[error("{origin}: {source}")]
     Address { origin: &'static str, source: AddressError },
+    /// A client certificate without its key, or the reverse.
+    #[error("a client certificate needs its key and the reverse: give both --client-cert and --client-key")]
+    HalfIdentity,
     /// The trusted certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -72,6 +81,20 @@ impl ConnectionArgs {
     }
 }
 
+impl ConnectionArgs {
+    /// The certificate to show to the server, if there is one.
+    pub(crate) fn identity(&self, env: Environment<'_>) -> Result<Option<Identity>, ConnectionError> {
+        let named = |names| first_of(env, names).map(|(_, path)| PathBuf::from(path));
+        let certificate = self.client_cert.clone().or_else(|| named(["KEYTURN_CLIENT_CERT", "VAULT_CLIENT_CERT"]));
+        let key = self.client_key.clone().or_else(|| named(["KEYTURN_CLIENT_KEY", "VAULT_CLIENT_KEY"]));
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(Identity { certificate, key })),
+            _ => Err(ConnectionError::HalfIdentity),
+        }
+    }
+}
+
 /// The token to act with: the environment's, else the kept one, else none.
 pub(crate) fn token(env: Environment<'_>, file: Option<&TokenFile>) -> Result<Option<SecretString>, ConnectionError> {
     if let Some((name, text)) = first_of(env, ["KEYTURN_TOKEN", "VAULT_TOKEN"]) {
@@ -106,7 +129,7 @@ mod tests {
     #[test]
     fn the_flag_beats_the_environment_and_ours_beats_vaults() {
         let both = env(&[("KEYTURN_ADDR", "https://ours"), ("VAULT_ADDR", "https://vaults")]);
-        let flag = ConnectionArgs { address: Some("https://flag".into()), ca_cert: None };
+        let flag = ConnectionArgs { address: Some("https://flag".into()), ..ConnectionArgs::default() };
         let none = ConnectionArgs::default();
         assert_eq!(flag.address(&both).unwrap().to_string(), "https://flag");
         assert_eq!(none.address(&both).unwrap().to_string(), "https://ours");
@@ -118,6 +141,16 @@ mod tests {
     fn a_bad_address_says_where_it_came_from() {
         let error = ConnectionArgs::default().address(&env(&[("VAULT_ADDR", "ftp://x")])).unwrap_err();
         assert!(error.to_string().starts_with("VAULT_ADDR: "), "{error}");
+    }
+
+    #[test]
+    fn a_client_certificate_needs_its_key() {
+        let vaults = env(&[("VAULT_CLIENT_CERT", "/c.pem"), ("VAULT_CLIENT_KEY", "/k.pem")]);
+        let both = ConnectionArgs::default().identity(&vaults).unwrap();
+        assert_eq!(both, Some(Identity { certificate: "/c.pem".into(), key: "/k.pem".into() }));
+        assert!(ConnectionArgs::default().identity(&env(&[])).unwrap().is_none());
+        let half = ConnectionArgs { client_cert: Some("/c.pem".into()), ..ConnectionArgs::default() };
+        assert!(matches!(half.identity(&env(&[])), Err(ConnectionError::HalfIdentity)));
     }
 
     #[test]

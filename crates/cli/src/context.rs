@@ -21,7 +21,9 @@ impl Context {
     pub(crate) fn client(&self) -> Result<Client, ConnectionError> {
         let env = &connection::environment;
         let token = connection::token(env, TokenFile::locate(env).as_ref())?;
-        let client = Client::new(self.connection.address(env)?, &self.connection.trust(env), token)?;
+        let identity = self.connection.identity(env)?;
+        let trust = self.connection.trust(env);
+        let client = Client::new(self.connection.address(env)?, &trust, identity.as_ref(), token)?;
         if client.exposes_token() {
             output::note("warning: the token and every secret travel in clear text: use an https:// address");
         }
@@ -31,7 +33,8 @@ impl Context {
     /// A client for the routes that ask for no token; the user's is not sent where it is not needed.
     pub(crate) fn client_without_token(&self) -> Result<Client, ConnectionError> {
         let env = &connection::environment;
-        Ok(Client::new(self.connection.address(env)?, &self.connection.trust(env), None)?)
+        let identity = self.connection.identity(env)?;
+        Ok(Client::new(self.connection.address(env)?, &self.connection.trust(env), identity.as_ref(), None)?)
     }
 
     /// Where the token is kept.

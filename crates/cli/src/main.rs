@@ -1,6 +1,7 @@
 //! `keyturn`: the server, and everything that is done with one, in one binary.
 
 mod bootstrap;
+mod browser;
 mod client;
 mod config;
 mod connection;

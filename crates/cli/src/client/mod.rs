@@ -5,6 +5,7 @@
 
 mod address;
 mod error;
+mod identity;
 mod tls;
 
 use std::io;
@@ -19,6 +20,7 @@ use ureq::http::{HeaderValue, Method, Request, StatusCode};
 pub(crate) use address::{Address, AddressError};
 use error::Refusal;
 pub(crate) use error::{ClientError, MOUNT_QUESTION};
+pub(crate) use identity::Identity;
 pub(crate) use tls::{TlsError, Trust};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +51,12 @@ pub(crate) struct Reply<'a> {
 
 impl Client {
     /// A client of the server at `address`; nothing is sent yet.
-    pub(crate) fn new(address: Address, trust: &Trust, token: Option<SecretString>) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        address: Address,
+        trust: &Trust,
+        identity: Option<&Identity>,
+        token: Option<SecretString>,
+    ) -> Result<Self, TlsError> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -61,7 +68,7 @@ impl Client {
             config = config.proxy(None);
         }
         if address.is_tls() {
-            config = config.tls_config(trust.config()?);
+            config = config.tls_config(trust.config(identity)?);
         }
         Ok(Self { agent: config.build().new_agent(), address, token, wrap_ttl: None })
     }

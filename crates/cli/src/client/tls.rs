@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
+use super::Identity;
+
 /// Where Linux distributions, the BSDs and macOS keep the certificates that the system trusts.
 const SYSTEM_BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -34,6 +36,9 @@ pub(crate) enum TlsError {
     /// It holds none.
     #[error("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path.display())]
     NoCertificate { path: PathBuf },
+    /// It holds no private key.
+    #[error("{} holds no private key in PEM form that is not encrypted", path.display())]
+    NoKey { path: PathBuf },
     /// The system has no known bundle.
     #[error("the system's trusted certificates were not found: name a PEM file by --ca-cert or SSL_CERT_FILE")]
     NoSystemBundle,
@@ -41,10 +46,12 @@ pub(crate) enum TlsError {
 
 impl Trust {
     /// The TLS settings of a connection.
-    pub(crate) fn config(&self) -> Result<TlsConfig, TlsError> {
+    pub(crate) fn config(&self, identity: Option<&Identity>) -> Result<TlsConfig, TlsError> {
         let path = self.file().ok_or(TlsError::NoSystemBundle)?;
         let certificates = read(path)?;
+        let own = identity.map(Identity::load).transpose()?;
         Ok(TlsConfig::builder()
+            .client_cert(own)
             .root_certs(RootCerts::Specific(Arc::new(certificates)))
             .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
             .build())
@@ -78,9 +85,9 @@ mod tests {
     fn a_file_without_certificates_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
-        assert!(matches!(Trust::File(path.clone()).config(), Err(TlsError::Unreadable { .. })));
+        assert!(matches!(Trust::File(path.clone()).config(None), Err(TlsError::Unreadable { .. })));
         std::fs::write(&path, "no certificate").unwrap();
-        assert!(matches!(Trust::File(path).config(), Err(TlsError::NoCertificate { .. })));
+        assert!(matches!(Trust::File(path).config(None), Err(TlsError::NoCertificate { .. })));
     }
 
     #[test]
@@ -90,6 +97,6 @@ mod tests {
         let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(&path, issued.cert.pem()).unwrap();
         assert_eq!(read(&path).unwrap().len(), 1);
-        assert!(Trust::System { preferred: Some(path) }.config().is_ok());
+        assert!(Trust::System { preferred: Some(path) }.config(None).is_ok());
     }
 }
