@@ -125,6 +125,7 @@ impl Fixture {
             token: Some(&self.node.root_token),
             remote: Some(SocketAddr::from(([127, 0, 0, 1], 4711))),
             data: &data,
+            headers: &[],
             wrap_ttl: None,
         };
         let (exchange, admitted) = self.core.admit(ask).await;
@@ -358,6 +359,7 @@ async fn a_login_by_a_read_is_recorded_before_it_happens() {
         token: None,
         remote: None,
         data: &data,
+        headers: &[],
         wrap_ttl: None,
     };
     let (exchange, admitted) = test.core.admit(ask).await;

@@ -7,11 +7,11 @@ pub mod approle;
 pub mod cert;
 mod glob;
 mod issue;
-mod locked_users;
 mod jose;
 pub mod jwt;
 mod kept;
 pub mod kubernetes;
+mod locked_users;
 mod lockout;
 mod record;
 mod settings;
@@ -20,8 +20,8 @@ pub mod userpass;
 use std::sync::Arc;
 
 pub use issue::{IssueError, LoginIdentity};
-pub use locked_users::LockedUsers;
 pub use jose::TokenFault;
+pub use locked_users::LockedUsers;
 pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 
 use self::{approle::AppRole, cert::Cert, issue::Issuer, jwt::Jwt, kubernetes::Kubernetes, userpass::UserPass};

@@ -262,7 +262,7 @@ fn userpass() -> Result<Table, InsertError> {
     })
 }
 
-fn jwt() -> Result<Router<Route>, InsertError> {
+fn jwt() -> Result<Table, InsertError> {
     Ok(table! {
         "config"                        => { read: auth::jwt::read_config, write: auth::jwt::write_config }
         "role"                          => { list: auth::jwt_role::list }
@@ -274,7 +274,7 @@ fn jwt() -> Result<Router<Route>, InsertError> {
     })
 }
 
-fn kubernetes() -> Result<Router<Route>, InsertError> {
+fn kubernetes() -> Result<Table, InsertError> {
     Ok(table! {
         "config"                        => { read: auth::kubernetes::read_config, write: auth::kubernetes::write_config }
         "role"                          => { list: auth::kubernetes::list }
@@ -284,7 +284,7 @@ fn kubernetes() -> Result<Router<Route>, InsertError> {
     })
 }
 
-fn cert() -> Result<Router<Route>, InsertError> {
+fn cert() -> Result<Table, InsertError> {
     Ok(table! {
         "config"                        => { read: auth::cert::read_config, write: auth::cert::write_config }
         "certs"                         => { list: auth::cert::list }
