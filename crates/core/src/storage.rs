@@ -10,6 +10,8 @@
 //!   memory is exempt). Concurrent commits may share one fsync, each is answered only after it.
 //! - **Ordered.** Revisions grow with each commit; a key carries the revision of the commit that last wrote it.
 //! - **Read your writes.** A `get` that starts after a commit was answered sees it.
+//! - **One moment.** A [`View`] shows the store as it was when the view was made, and holds up no writer.
+//! - **Replaceable.** [`Storage::replace`] puts other content in the place of all that is there, whole or not at all.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -87,9 +89,12 @@ pub enum Commit {
 pub struct Change {
     /// The commit's revision.
     pub revision: Revision,
-    /// The keys it wrote or removed.
+    /// The keys it wrote or removed. None at all: the whole store was replaced, so any key may have changed.
     pub keys: Arc<[Key]>,
 }
+
+/// What [`Storage::replace`] puts into a store: each key once. An error stops the replacement, and nothing has changed.
+pub type Replacement = Box<dyn Iterator<Item = Result<(Key, Vec<u8>), StorageError>> + Send>;
 
 /// A follower of commits, from the moment of its creation on.
 ///
@@ -117,6 +122,9 @@ pub enum StorageError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// What was to replace the store's content broke off.
+    #[error("the store was not replaced: {0}")]
+    Source(String),
     /// The engine failed: disk full, I/O error.
     #[error("storage failed while {doing}: {reason}")]
     Engine {
@@ -155,9 +163,29 @@ pub trait Storage: Send + Sync {
     /// Applies `transaction` if its preconditions hold; answers once it is durable.
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>>;
 
+    /// The store as it is now, to be read in peace: for copying all of it.
+    ///
+    /// What a view shows cannot be reclaimed while it lives, so it should not live longer than it is read.
+    fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>, StorageError>>;
+
+    /// Removes all that is there and puts `content` in its place, in one durable commit under one revision. The content
+    /// is drawn one entry after another and never gathered. Other commits wait until it is done.
+    fn replace(&self, content: Replacement) -> BoxFuture<'_, Result<Revision, StorageError>>;
+
     /// Follows all commits from now on.
     fn changes(&self) -> ChangeFeed;
 
     /// The backend's name, as `sys/seal-status` shows it: `embedded`, `memory`, `postgresql`.
     fn kind(&self) -> &'static str;
+}
+
+/// A store at one moment: what is committed later does not show.
+pub trait View: Send + Sync {
+    /// Like [`Storage::scan`], of that moment.
+    fn scan<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(Key, Entry)>, StorageError>>;
 }

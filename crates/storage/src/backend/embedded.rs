@@ -8,14 +8,15 @@ use std::{
 
 use arc_swap::ArcSwap;
 use keyturn_core::storage::{
-    BoxFuture, Change, ChangeFeed, Commit, Entry, Key, MAX_KEY_LEN, Storage, StorageError, Transaction, Write,
+    BoxFuture, Change, ChangeFeed, Commit, Entry, Key, MAX_KEY_LEN, Replacement, Revision, Storage, StorageError,
+    Transaction, View, Write,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
     engine::{Engine, Snapshot},
     medium::{Medium, Missing},
-    writer::{MAX_BATCH, Request, Writer},
+    writer::{MAX_BATCH, Pending, Request, Writer},
 };
 
 /// How many commits a follower may fall behind before it must read anew.
@@ -81,14 +82,25 @@ impl Embedded {
 
     async fn submit(&self, transaction: Transaction) -> Result<Commit, StorageError> {
         check_keys(&transaction)?;
-        let stopped = || StorageError::Engine {
-            doing: "committing",
-            reason: "the writer has stopped; restart the server".to_owned(),
-        };
         let (answer, outcome) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(Request { transaction, answer }).await.map_err(|_| stopped())?;
+        self.send(Request::Commit(Pending { transaction, answer })).await?;
         outcome.await.map_err(|_| stopped())?
+    }
+
+    async fn submit_replacement(&self, content: Replacement) -> Result<Revision, StorageError> {
+        // A key that no transaction could write must not come in this way either.
+        let content = Box::new(content.map(|item| {
+            let (key, value) = item?;
+            check_key(&key).map(|()| (key, value))
+        }));
+        let (answer, outcome) = oneshot::channel();
+        self.send(Request::Replace { content, answer }).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    async fn send(&self, request: Request) -> Result<(), StorageError> {
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(request).await.map_err(|_| stopped())
     }
 }
 
@@ -134,6 +146,14 @@ impl Storage for Embedded {
         Box::pin(self.submit(transaction))
     }
 
+    fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>, StorageError>> {
+        Box::pin(async move { Ok(Box::new(Frozen(self.latest.load_full())) as Box<dyn View>) })
+    }
+
+    fn replace(&self, content: Replacement) -> BoxFuture<'_, Result<Revision, StorageError>> {
+        Box::pin(self.submit_replacement(content))
+    }
+
     fn changes(&self) -> ChangeFeed {
         self.feed.subscribe()
     }
@@ -141,6 +161,24 @@ impl Storage for Embedded {
     fn kind(&self) -> &'static str {
         self.kind
     }
+}
+
+/// A snapshot of the engine that somebody keeps.
+struct Frozen(Arc<Snapshot>);
+
+impl View for Frozen {
+    fn scan<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(Key, Entry)>, StorageError>> {
+        Box::pin(async move { self.0.scan(prefix, after, limit) })
+    }
+}
+
+fn stopped() -> StorageError {
+    StorageError::Engine { doing: "committing", reason: "the writer has stopped; restart the server".to_owned() }
 }
 
 fn check_keys(transaction: &Transaction) -> Result<(), StorageError> {

@@ -32,7 +32,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use keyturn_core::storage::{Commit, Entry, Expect, Key, Revision, StorageError, Transaction, Write};
+use keyturn_core::storage::{Commit, Entry, Expect, Key, Replacement, Revision, StorageError, Transaction, Write};
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition,
     TableHandle, WriteTransaction,
@@ -105,6 +105,40 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Puts `content` in the place of all records, as one commit. After [`StorageError::Source`] nothing has changed;
+    /// after any other error nothing may be assumed of the engine.
+    ///
+    /// The engine writes pages of a commit under way to free space of the file as its cache fills, so the content need
+    /// not fit into memory.
+    pub(super) fn replace(&mut self, content: Replacement) -> Result<Revision, StorageError> {
+        guarded("replacing the store", || {
+            let mut write = self.database.begin_write().map_err(failed("starting to write"))?;
+            write.set_durability(Durability::Immediate).map_err(failed("starting to write"))?;
+            write.set_quick_repair(true);
+            let revision = self.revision + 1;
+            if let Err(error) = replace_all(&write, content, revision) {
+                write.abort().map_err(failed("leaving a replacement"))?;
+                return Err(error);
+            }
+            write_revision(&write, revision)?;
+            write.commit().map_err(failed("committing"))?;
+            self.revision = revision;
+            Ok(Revision(revision))
+        })
+    }
+}
+
+fn replace_all(write: &WriteTransaction, content: Replacement, revision: u64) -> Result<(), StorageError> {
+    write.delete_table(RECORDS).map_err(failed("removing the records"))?;
+    let mut records = write.open_table(RECORDS).map_err(failed("opening the records"))?;
+    for item in content {
+        let (key, value) = item?;
+        put(&mut records, &key, &value, revision)?;
+    }
+    Ok(())
+}
+
 fn apply_all<'a>(
     write: &WriteTransaction,
     transactions: impl Iterator<Item = &'a Transaction>,
@@ -150,19 +184,25 @@ fn apply_one(
 ) -> Result<(), StorageError> {
     for write in &transaction.writes {
         match write {
-            Write::Put(key, value) => {
-                let mut slot = records
-                    .insert_reserve(key.as_slice(), REVISION_LEN + value.len())
-                    .map_err(failed("writing a record"))?;
-                let (head, body) = slot.as_mut().split_at_mut(REVISION_LEN);
-                head.copy_from_slice(&revision.to_le_bytes());
-                body.copy_from_slice(value);
-            }
+            Write::Put(key, value) => put(records, key, value, revision)?,
             Write::Delete(key) => {
                 records.remove(key.as_slice()).map_err(failed("removing a record"))?;
             }
         }
     }
+    Ok(())
+}
+
+fn put(
+    records: &mut Table<'_, &'static [u8], &'static [u8]>,
+    key: &[u8],
+    value: &[u8],
+    revision: u64,
+) -> Result<(), StorageError> {
+    let mut slot = records.insert_reserve(key, REVISION_LEN + value.len()).map_err(failed("writing a record"))?;
+    let (head, body) = slot.as_mut().split_at_mut(REVISION_LEN);
+    head.copy_from_slice(&revision.to_le_bytes());
+    body.copy_from_slice(value);
     Ok(())
 }
 

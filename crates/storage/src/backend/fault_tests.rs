@@ -109,3 +109,48 @@ async fn a_commit_that_failed_late_is_whole_or_absent_and_followers_hear_of_it()
     }
     assert!(seen.contains(&false) && seen.contains(&true), "one fails before the commit, one after: {seen:?}");
 }
+
+#[tokio::test]
+async fn a_replacement_that_a_disk_breaks_off_is_whole_or_absent_and_followers_hear_of_it() {
+    let content = || {
+        let items = (0..200_u32).map(|number| Ok((number.to_be_bytes().to_vec(), vec![7; 4000])));
+        Box::new(items.collect::<Vec<_>>().into_iter())
+    };
+    let mut seen = Vec::new();
+    for syncs in 0.. {
+        let disk = Disk::new();
+        let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
+        assert!(matches!(put(&store, b"old", b"1").await, Ok(Commit::Committed(_))));
+        let mut feed = store.changes();
+        disk.syncs_left.store(syncs, Ordering::SeqCst);
+        let replaced = store.replace(content()).await.is_ok();
+        disk.syncs_left.store(u32::MAX, Ordering::SeqCst);
+        assert!(matches!(put(&store, b"other", b"1").await, Ok(Commit::Committed(_))));
+        let changed = get(&store, b"old").await.is_none();
+        let there = store.keys(b"\0", None, 1000).await.expect("keys").len();
+        assert_eq!(there, if changed { 200 } else { 0 }, "{syncs} syncs: by half");
+        let mut told = false;
+        while let Ok(change) = feed.try_recv() {
+            told |= change.keys.is_empty();
+        }
+        assert_eq!(told, changed, "{syncs} syncs");
+        seen.push(changed);
+        if replaced {
+            break;
+        }
+    }
+    assert!(seen.contains(&false) && seen.last() == Some(&true), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_refuses_a_replacement_and_keeps_the_store() {
+    let disk = Disk::new();
+    let store = Embedded::start(Medium::Shared(disk.clone()), 1 << 20).expect("open");
+    assert!(matches!(put(&store, b"old", b"1").await, Ok(Commit::Committed(_))));
+    disk.full.store(true, Ordering::SeqCst);
+    let items: Vec<_> = (0..100_u32).map(|number| Ok((number.to_be_bytes().to_vec(), vec![7; 100_000]))).collect();
+    assert!(store.replace(Box::new(items.into_iter())).await.is_err());
+    disk.full.store(false, Ordering::SeqCst);
+    assert!(matches!(put(&store, b"after", b"1").await, Ok(Commit::Committed(_))));
+    assert_eq!(get(&store, b"old").await.as_deref(), Some(b"1".as_slice()));
+}

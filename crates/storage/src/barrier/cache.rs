@@ -17,6 +17,11 @@
 //! generation and inserts nothing. A hit takes no such lock. Whoever follows a commit of another node calls
 //! [`CachedStorage::observe`], and from then on the same holds.
 //!
+//! # Replacing the whole store
+//!
+//! A replacement begins a new era. Barriers that were opened before it hold keys and tables of what is gone, so their
+//! commits are refused from then on: each names the era that it belongs to, under a lock that a replacement takes alone.
+//!
 //! The commit runs as a task of its own: a caller that goes away in the middle (a client that hangs up) must not
 //! leave behind a commit that is applied and a cache that does not know.
 
@@ -27,9 +32,10 @@ use std::{
 
 use keyturn_core::{
     metrics::{BarrierStatistics, Counter},
-    storage::{Change, Commit, Entry, Key, Revision, Storage, StorageError, Transaction, Write},
+    storage::{Change, Commit, Entry, Key, Replacement, Revision, Storage, StorageError, Transaction, Write},
 };
 use quick_cache::{Weighter, sync::Cache};
+use tokio::sync::RwLock;
 
 /// Shards of keys that share a generation: enough that commits seldom meet the readers of other keys.
 const SHARDS: usize = 64;
@@ -46,6 +52,8 @@ pub(crate) struct CachedStorage {
     cache: Cache<Box<[u8]>, Entry, InBytes>,
     generations: [Mutex<u64>; SHARDS],
     hasher: RandomState,
+    /// How often the whole store was replaced; held for reading over each commit.
+    era: RwLock<Era>,
     counters: Counters,
 }
 
@@ -58,12 +66,17 @@ struct Counters {
     failures: Counter,
 }
 
+/// What a barrier's commits belong to: the time between two replacements of the whole store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Era(u64);
+
 impl CachedStorage {
     /// `storage` behind a cache of at most `bytes`.
     pub(crate) fn new(storage: Arc<dyn Storage>, bytes: usize) -> Self {
         let cache = Cache::with_weighter(bytes / USUAL_ENTRY, bytes as u64, InBytes);
         let generations = std::array::from_fn(|_| Mutex::new(0));
-        Self { storage, cache, generations, hasher: RandomState::new(), counters: Counters::default() }
+        let era = RwLock::new(Era(0));
+        Self { storage, cache, generations, hasher: RandomState::new(), counters: Counters::default(), era }
     }
 
     /// The backend, for what must not or need not be cached.
@@ -86,10 +99,19 @@ impl CachedStorage {
         Ok(found)
     }
 
+    /// The era that begins or goes on now.
+    pub(crate) async fn era(&self) -> Era {
+        *self.era.read().await
+    }
+
     /// Commits, and forgets what it replaced before it answers.
-    pub(crate) async fn commit(self: &Arc<Self>, transaction: Transaction) -> Result<Commit, StorageError> {
+    pub(crate) async fn commit(self: &Arc<Self>, era: Era, transaction: Transaction) -> Result<Commit, StorageError> {
         let this = Arc::clone(self);
         let task = tokio::spawn(async move {
+            let current = this.era.read().await;
+            if *current != era {
+                return Err(StorageError::Engine { doing: "committing", reason: REPLACED.to_owned() });
+            }
             let keys: Vec<Key> = transaction.writes.iter().map(Write::key).cloned().collect();
             let outcome = this.storage.commit(transaction).await;
             let counted = match &outcome {
@@ -112,9 +134,31 @@ impl CachedStorage {
         })
     }
 
+    /// Puts `content` in the place of the whole store. With it a new era begins.
+    pub(crate) async fn replace(self: &Arc<Self>, content: Replacement) -> Result<Revision, StorageError> {
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let mut era = this.era.write().await;
+            let replaced = this.storage.replace(content).await;
+            // Only this error says for sure that nothing has changed.
+            if !matches!(replaced, Err(StorageError::Source(_))) {
+                era.0 += 1;
+                this.forget_all();
+            }
+            replaced
+        });
+        task.await.unwrap_or_else(|error| {
+            Err(StorageError::Engine { doing: "replacing the store", reason: format!("it was cut short: {error}") })
+        })
+    }
+
     /// Forgets what another node's commit replaced.
     pub(crate) fn observe(&self, change: &Change) {
-        self.forget(&change.keys, change.revision);
+        if change.keys.is_empty() {
+            self.forget_all();
+        } else {
+            self.forget(&change.keys, change.revision);
+        }
     }
 
     /// What was counted so far.
@@ -154,12 +198,23 @@ impl CachedStorage {
         }
     }
 
+    /// Forgets everything. The generations first: what a reader on its way inserts after that is gone with the rest, or
+    /// refused.
+    fn forget_all(&self) {
+        for generation in &self.generations {
+            *generation.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        }
+        self.cache.clear();
+    }
+
     fn generation(&self, key: &[u8]) -> &Mutex<u64> {
         #[allow(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
         let hash = self.hasher.hash_one(key) as usize;
         &self.generations[hash % SHARDS]
     }
 }
+
+const REPLACED: &str = "the store has been replaced by a snapshot since; unseal it anew";
 
 #[derive(Clone)]
 struct InBytes;

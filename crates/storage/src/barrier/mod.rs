@@ -23,7 +23,7 @@ use keyturn_core::{
 };
 
 use self::{
-    cache::CachedStorage,
+    cache::{CachedStorage, Era},
     envelope::Envelope,
     keyring::{Bounds, KEYRING_KEY, KeyKeeper, Keyring, NO_RANDOMNESS},
     purpose::PurposeKeys,
@@ -76,6 +76,7 @@ pub(crate) fn found(root: &Key256, clock: &dyn Clock) -> Result<Write, BarrierEr
 /// The barrier over any storage. Dropping the last handle wipes its keys.
 pub struct AeadBarrier {
     storage: Arc<CachedStorage>,
+    era: Era,
     keys: Arc<Locked<PurposeKeys>>,
     keyring: KeyKeeper,
     random: Random,
@@ -91,9 +92,10 @@ impl AeadBarrier {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BarrierError> {
         let keys = Arc::new(Locked::new(PurposeKeys::derive(root)?));
+        let era = storage.era().await;
         let below = Arc::clone(storage.storage());
         let keyring = KeyKeeper::open(below, Arc::clone(&keys), options.bounds(), clock).await?;
-        Ok(Self { storage, keys, keyring, random: Random::default() })
+        Ok(Self { storage, era, keys, keyring, random: Random::default() })
     }
 
     /// Forgets what another node's commit has replaced. On a backend that several nodes write to, the change feed is
@@ -157,7 +159,7 @@ impl AeadBarrier {
         let keyring = self.keyring.permit(puts).await?;
         let writes = batch.writes.into_iter().map(|(key, plaintext)| self.seal_write(&keyring, key, plaintext));
         let transaction = Transaction { expect: batch.expect, writes: writes.collect::<Result<_, _>>()? };
-        Ok(self.storage.commit(transaction).await?)
+        Ok(self.storage.commit(self.era, transaction).await?)
     }
 
     fn seal_write(&self, keyring: &Keyring, key: Key, plaintext: Option<SecretBytes>) -> Result<Write, BarrierError> {

@@ -9,7 +9,10 @@ use keyturn_core::{
     barrier::{Barrier, BarrierError, Batch},
     clock::{Clock, ManualClock, SignedDuration, Timestamp},
     secret::{Key256, SecretBytes},
-    storage::{BoxFuture, Change, ChangeFeed, Commit, Entry, Key, Storage, StorageError, Transaction, Write},
+    storage::{
+        BoxFuture, Change, ChangeFeed, Commit, Entry, Key, Replacement, Revision, Storage, StorageError, Transaction,
+        View, Write,
+    },
 };
 use tokio::sync::Semaphore;
 
@@ -266,6 +269,14 @@ impl Storage for Paused {
         })
     }
 
+    fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>, StorageError>> {
+        self.inner.view()
+    }
+
+    fn replace(&self, content: Replacement) -> BoxFuture<'_, Result<Revision, StorageError>> {
+        self.inner.replace(content)
+    }
+
     fn changes(&self) -> ChangeFeed {
         self.inner.changes()
     }
@@ -287,7 +298,7 @@ async fn cached_value(cached: &CachedStorage) -> Vec<u8> {
 async fn a_reader_that_a_commit_overtakes_leaves_nothing_stale_behind() {
     let storage = Paused::new();
     let cached = Arc::new(CachedStorage::new(storage.clone(), 1 << 20));
-    assert!(cached.commit(write(b"old")).await.is_ok());
+    assert!(cached.commit(cached.era().await, write(b"old")).await.is_ok());
 
     storage.go_on.forget_permits(Semaphore::MAX_PERMITS);
     let slow = tokio::spawn({
@@ -295,7 +306,7 @@ async fn a_reader_that_a_commit_overtakes_leaves_nothing_stale_behind() {
         async move { cached_value(&cached).await }
     });
     storage.reached.acquire().await.expect("open").forget();
-    assert!(cached.commit(write(b"new")).await.is_ok());
+    assert!(cached.commit(cached.era().await, write(b"new")).await.is_ok());
     storage.go_on.add_permits(1000);
 
     assert_eq!(slow.await.expect("reader"), b"old", "it asked before the commit was answered");
@@ -306,14 +317,14 @@ async fn a_reader_that_a_commit_overtakes_leaves_nothing_stale_behind() {
 async fn a_commit_whose_caller_went_away_still_empties_the_cache() {
     let storage = Paused::new();
     let cached = Arc::new(CachedStorage::new(storage.clone(), 1 << 20));
-    assert!(cached.commit(write(b"old")).await.is_ok());
+    assert!(cached.commit(cached.era().await, write(b"old")).await.is_ok());
     storage.commit_reached.acquire().await.expect("open").forget();
     assert_eq!(cached_value(&cached).await, b"old");
 
     storage.commit_go_on.forget_permits(Semaphore::MAX_PERMITS);
     let caller = tokio::spawn({
         let cached = Arc::clone(&cached);
-        async move { cached.commit(write(b"new")).await }
+        async move { cached.commit(cached.era().await, write(b"new")).await }
     });
     storage.commit_reached.acquire().await.expect("open").forget();
     caller.abort();
@@ -330,7 +341,7 @@ async fn a_commit_whose_caller_went_away_still_empties_the_cache() {
 async fn a_hit_does_not_read_storage_and_a_change_from_elsewhere_is_observed() {
     let storage = Paused::new();
     let cached = Arc::new(CachedStorage::new(storage.clone(), 1 << 20));
-    assert!(cached.commit(write(b"old")).await.is_ok());
+    assert!(cached.commit(cached.era().await, write(b"old")).await.is_ok());
     for _ in 0..3 {
         assert_eq!(cached_value(&cached).await, b"old");
     }

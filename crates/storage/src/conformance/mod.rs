@@ -5,6 +5,7 @@
 
 mod model;
 mod properties;
+mod whole;
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub type Verdict = Result<(), String>;
 /// # Errors
 /// The first property that does not hold, by name, and how it was broken.
 pub async fn run(subject: &dyn Subject) -> Verdict {
-    for (name, property) in properties::ALL {
+    for (name, property) in properties::ALL.iter().chain(whole::ALL) {
         property(subject).await.map_err(|broken| format!("{name}: {broken}"))?;
     }
     Ok(())

@@ -9,14 +9,16 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{Subject, Verdict, ensure};
 
-type Property = for<'a> fn(&'a dyn Subject) -> BoxFuture<'a, Verdict>;
+pub(super) type Property = for<'a> fn(&'a dyn Subject) -> BoxFuture<'a, Verdict>;
 
 macro_rules! properties {
     ($($name:ident),+ $(,)?) => {
-        /// Every property and its name.
+        /// Each property of this file and its name.
         pub(super) const ALL: &[(&str, Property)] = &[$((stringify!($name), |subject| Box::pin($name(subject)))),+];
     };
 }
+
+pub(super) use properties;
 
 properties![
     a_new_store_is_empty,
@@ -280,19 +282,23 @@ async fn concurrent_transactions_are_whole(subject: &dyn Subject) -> Verdict {
     Ok(())
 }
 
-fn transaction(expect: &[(Key, Expect)], writes: &[Write]) -> Transaction {
+pub(super) fn transaction(expect: &[(Key, Expect)], writes: &[Write]) -> Transaction {
     Transaction { expect: expect.to_vec(), writes: writes.to_vec() }
 }
 
-fn put(key: &[u8], value: &[u8]) -> Write {
+pub(super) fn put(key: &[u8], value: &[u8]) -> Write {
     Write::Put(key.to_vec(), value.into())
 }
 
-fn delete(key: &[u8]) -> Write {
+pub(super) fn delete(key: &[u8]) -> Write {
     Write::Delete(key.to_vec())
 }
 
-async fn committed(store: &Arc<dyn Storage>, expect: &[(Key, Expect)], writes: &[Write]) -> Result<Revision, String> {
+pub(super) async fn committed(
+    store: &Arc<dyn Storage>,
+    expect: &[(Key, Expect)],
+    writes: &[Write],
+) -> Result<Revision, String> {
     match store.commit(transaction(expect, writes)).await.map_err(text)? {
         Commit::Committed(revision) => Ok(revision),
         Commit::Conflict(key) => Err(format!("an unexpected conflict on {key:?}")),
@@ -304,15 +310,15 @@ async fn conflicts(store: &Arc<dyn Storage>, expect: &[(Key, Expect)], writes: &
     ensure(answer == Commit::Conflict(on.to_vec()), || format!("{answer:?} instead of a conflict on {on:?}"))
 }
 
-async fn get(store: &Arc<dyn Storage>, key: &[u8]) -> Result<Option<Entry>, String> {
+pub(super) async fn get(store: &Arc<dyn Storage>, key: &[u8]) -> Result<Option<Entry>, String> {
     store.get(key).await.map_err(text)
 }
 
-async fn value(store: &Arc<dyn Storage>, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+pub(super) async fn value(store: &Arc<dyn Storage>, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
     Ok(get(store, key).await?.map(|entry| entry.value.to_vec()))
 }
 
-async fn scan(
+pub(super) async fn scan(
     store: &Arc<dyn Storage>,
     prefix: &[u8],
     after: Option<&[u8]>,
@@ -322,7 +328,12 @@ async fn scan(
 }
 
 /// The keys that a scan finds, which are those that the store lists without values.
-async fn keys(store: &Arc<dyn Storage>, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Key>, String> {
+pub(super) async fn keys(
+    store: &Arc<dyn Storage>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Key>, String> {
     let scanned: Vec<_> = scan(store, prefix, after, limit).await?.into_iter().map(|(key, _)| key).collect();
     let listed = store.keys(prefix, after, limit).await.map_err(text)?;
     ensure(listed == scanned, || format!("keys lists {listed:?} where scan finds {scanned:?}"))?;
@@ -333,6 +344,6 @@ fn number(value: &[u8]) -> u64 {
     value.try_into().map_or(0, u64::from_le_bytes)
 }
 
-fn text(error: impl ToString) -> String {
+pub(super) fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -110,7 +110,7 @@ impl SealedStore {
             expect: [SEAL_KEY, KEYRING_KEY].map(|key| (key.to_vec(), Expect::Absent)).to_vec(),
             writes: vec![Write::Put(SEAL_KEY.to_vec(), record.encode().into()), barrier::found(&root, &*self.clock)?],
         };
-        match self.storage.commit(transaction).await? {
+        match self.storage.commit(self.storage.era().await, transaction).await? {
             Commit::Committed(_) => Ok((record.config(), self.open_barrier(&root).await?)),
             Commit::Conflict(_) => Err(SealError::AlreadyInitialized),
         }
