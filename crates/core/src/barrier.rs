@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     metrics::BarrierStatistics,
     secret::SecretBytes,
+    snapshot::SnapshotStream,
     storage::{BoxFuture, ChangeFeed, Commit, Expect, Key, Revision, StorageError},
 };
 
@@ -68,6 +69,8 @@ pub enum MacPurpose {
     Audit,
     /// Finding equal secret values.
     Fingerprint,
+    /// Recognising a snapshot as one of this store.
+    Snapshot,
 }
 
 /// A keyed hash (HMAC-SHA256).
@@ -82,6 +85,21 @@ pub struct KeyStatus {
     pub install_time: Timestamp,
     /// How many records were sealed under it, rounded up to what has been persisted.
     pub encryptions: u64,
+}
+
+/// The highest bound on records under one data key: a quarter of the 2^32 that NIST SP 800-38D allows with random
+/// nonces.
+pub const MAX_OPERATIONS: u64 = 1 << 30;
+
+/// When a data key is followed by the next by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// Whether it happens at all. [`MAX_OPERATIONS`] holds either way.
+    pub enabled: bool,
+    /// Records sealed under one data key, at most.
+    pub max_operations: u64,
+    /// Seconds for which a data key is used, at most; 0: as long as the number of records allows.
+    pub interval: u64,
 }
 
 /// A failure of the barrier.
@@ -156,4 +174,13 @@ pub trait Barrier: Send + Sync {
 
     /// Starts a new term: later records are sealed under a new data key, older terms still open.
     fn rotate(&self) -> BoxFuture<'_, Result<KeyStatus, BarrierError>>;
+
+    /// When the next term begins by itself.
+    fn rotation(&self) -> Rotation;
+
+    /// Sets when the next term begins by itself, for as long as the barrier is open.
+    fn set_rotation(&self, rotation: Rotation);
+
+    /// The whole store as it is now, sealed as it is stored.
+    fn snapshot(&self, now: Timestamp) -> BoxFuture<'_, Result<Box<dyn SnapshotStream>, BarrierError>>;
 }

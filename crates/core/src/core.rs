@@ -20,6 +20,7 @@ use crate::{
     policies::Policies,
     policy::Acl,
     quota::Quotas,
+    rotation,
     secret::SecretString,
     settings::Settings,
     store::{Store, StoreError},
@@ -42,6 +43,8 @@ pub struct Core {
     wrapping: Wrapping,
     leases: Leases,
     audit_devices: AuditDevices,
+    /// Whether the paths of key ceremonies answer without a token.
+    pub(crate) open_ceremonies: bool,
 }
 
 /// The store could not be opened or prepared.
@@ -68,6 +71,7 @@ impl Core {
         configured: &[ConfiguredDevice],
     ) -> Result<Self, OpenError> {
         let store = Arc::new(Store::new(barrier, clock));
+        rotation::load(&store).await?;
         let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
         mounts.enable_builtins().await?;
         let policies = Arc::new(Policies::load(Arc::clone(&store)).await?);
@@ -92,6 +96,7 @@ impl Core {
             tokens,
             logins,
             audit_devices,
+            open_ceremonies: true,
         };
         core.sweep().await?;
         Ok(core)
@@ -315,6 +320,14 @@ impl Core {
     #[must_use]
     pub fn audit_devices(&self) -> &AuditDevices {
         &self.audit_devices
+    }
+
+    pub(crate) fn barrier(&self) -> &Arc<dyn Barrier> {
+        &self.store.barrier
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(crate) fn audit(&self) -> &Broker {

@@ -4,6 +4,7 @@
 //! core/…                                   the seal and the keyring; owned by keyturn-storage
 //! mount/<path>                             a mount (mount::Mount)
 //! sweep/<uuid>                             a mount that is gone and whose records are being removed
+//! rotation                                 when data keys are rotated by themselves (rotation)
 //! policy/<name>                            a policy's text
 //! audit/<path>                             an audit device
 //! audit-chain/<path>                       how far the chain through its log has come (audit::Head)
@@ -42,6 +43,7 @@ use crate::{clock::Timestamp, storage::Key};
 
 pub(crate) const MOUNTS: &[u8] = b"mount/";
 pub(crate) const SWEEPS: &[u8] = b"sweep/";
+pub(crate) const ROTATION: &[u8] = b"rotation";
 pub(crate) const POLICIES: &[u8] = b"policy/";
 pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
 pub(crate) const PASSWORD_POLICIES: &[u8] = b"password-policy/";

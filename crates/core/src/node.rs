@@ -6,6 +6,8 @@
 //!                          (a static seal goes on to Unsealed by itself)
 //! ```
 
+mod restore;
+
 use std::{
     sync::{Arc, PoisonError, RwLock, Weak},
     time::Duration,
@@ -17,6 +19,7 @@ use tokio::sync::Mutex;
 use crate::{
     audit::DeviceFactory,
     audit_devices::ConfiguredDevice,
+    ceremony::Ceremonies,
     clock::Clock,
     core::{Core, OpenError},
     door::Permit,
@@ -55,6 +58,17 @@ pub enum NodeError {
     /// A share was offered to a store that unseals itself.
     #[error("this store is unsealed by its own key, not by shares")]
     NoShares,
+    /// A share was offered for a migration that the configuration does not ask for.
+    #[error(
+        "can't perform a seal migration, no migration seal found: the configuration names the seal that the store has"
+    )]
+    NoMigration,
+    /// A share was offered to open the store, but the configuration names another seal.
+    #[error(
+        "migrate option not provided and seal migration is pending: the configuration names a static seal, and the shares \
+         move the store to it; set migrate on every share, or configure seal type shamir again"
+    )]
+    MigrationPending,
 }
 
 /// Sealed: a configuration in the clear and the shares offered so far.
@@ -118,8 +132,23 @@ pub struct Status {
     pub nonce: String,
     /// Identifies the store; empty before there is one.
     pub store_id: String,
+    /// Whether the configuration names another seal than the store has: shares move it there.
+    pub migration: bool,
     /// The storage backend.
     pub storage: &'static str,
+}
+
+/// What a node may be told beside what it is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// Whether the paths of key ceremonies answer without a token, as with Vault. The shares are asked for either way.
+    pub open_ceremonies: bool,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self { open_ceremonies: true }
+    }
 }
 
 /// What initialisation shows, once.
@@ -132,15 +161,16 @@ pub struct Initialization {
 
 /// One server process and its store.
 pub struct Node {
-    seal: Arc<dyn Seal>,
+    pub(crate) seal: Arc<dyn Seal>,
     clock: Arc<dyn Clock>,
     factory: Arc<dyn DeviceFactory>,
     outbound: Arc<dyn Outbound>,
     configured: Vec<ConfiguredDevice>,
-    random: Random,
+    options: NodeOptions,
+    pub(crate) random: Random,
     phase: RwLock<Phase>,
-    /// Held over a change of state, which takes several steps.
-    changing: Mutex<()>,
+    /// Held over a change of state, which takes several steps, and over each step of a ceremony.
+    pub(crate) changing: Mutex<Ceremonies>,
 }
 
 impl Node {
@@ -155,6 +185,20 @@ impl Node {
         outbound: Arc<dyn Outbound>,
         configured: Vec<ConfiguredDevice>,
     ) -> Result<Arc<Self>, NodeError> {
+        Self::start_with(seal, clock, factory, configured, NodeOptions::default()).await
+    }
+
+    /// Like [`Node::start`], with options.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn start_with(
+        seal: Arc<dyn Seal>,
+        clock: Arc<dyn Clock>,
+        factory: Arc<dyn DeviceFactory>,
+        configured: Vec<ConfiguredDevice>,
+        options: NodeOptions,
+    ) -> Result<Arc<Self>, NodeError> {
         let config = seal.config().await?;
         let phase = config.clone().map_or(Phase::Uninitialized, |config| Phase::Sealed(Sealed::new(config)));
         let node = Arc::new(Self {
@@ -163,9 +207,10 @@ impl Node {
             factory,
             outbound,
             configured,
+            options,
             random: Random::default(),
             phase: RwLock::new(phase),
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
         });
         if let Some(config) = config.filter(|config| config.kind == SealKind::Static) {
             node.open(config, &[]).await?;
@@ -203,6 +248,7 @@ impl Node {
             progress: 0,
             nonce: String::new(),
             store_id: String::new(),
+            migration: false,
             storage: self.seal.storage_kind(),
         };
         let of = |config: &SealConfig| Status {
@@ -211,6 +257,7 @@ impl Node {
             threshold: config.threshold,
             shares: config.shares,
             store_id: config.store_id.clone(),
+            migration: config.kind != self.seal.kind(),
             ..empty.clone()
         };
         match &*self.phase.read().unwrap_or_else(PoisonError::into_inner) {
@@ -249,9 +296,26 @@ impl Node {
     /// # Errors
     /// When the shares do not open the store, or it takes none.
     pub async fn unseal(&self, share: SecretBytes) -> Result<Status, NodeError> {
+        self.offer(share, false).await
+    }
+
+    /// Offers one share of a store that is to move to the seal that the configuration names. The last one needed moves
+    /// it, in one commit, and opens it.
+    ///
+    /// # Errors
+    /// When the shares do not open the store, or it does not move.
+    pub async fn unseal_migrating(&self, share: SecretBytes) -> Result<Status, NodeError> {
+        self.offer(share, true).await
+    }
+
+    async fn offer(&self, share: SecretBytes, migrate: bool) -> Result<Status, NodeError> {
         let _changing = self.changing.lock().await;
-        if self.seal.kind() == SealKind::Static {
-            return Err(NodeError::NoShares);
+        let status = self.status();
+        match (migrate, status.migration) {
+            (true, false) if status.sealed => return Err(NodeError::NoMigration),
+            (false, true) => return Err(NodeError::MigrationPending),
+            (false, false) if self.seal.kind() == SealKind::Static => return Err(NodeError::NoShares),
+            _ => {}
         }
         match self.take_sealed()? {
             None => {}
@@ -291,7 +355,8 @@ impl Node {
     /// Seals the store when the process ends. No request is admitted from here on; what waits to be written down is
     /// written before the keys are wiped.
     pub async fn close(&self) {
-        let _changing = self.changing.lock().await;
+        let mut ceremonies = self.changing.lock().await;
+        *ceremonies = Ceremonies::default();
         let Some(core) = self.leave() else { return };
         if let Err(error) = core.write_down().await {
             tracing::warn!(%error, "access dates and the audit logs' heads could not be written down before sealing");
@@ -329,6 +394,10 @@ impl Node {
             Ok(barrier) => self.build(barrier).await,
             Err(error) => Err(error.into()),
         };
+        // A store that moved to another seal says other things about it now, even if it could not be opened after that.
+        let moving = config.kind != self.seal.kind();
+        let told = if moving { self.seal.config().await.ok().flatten() } else { None };
+        let config = told.unwrap_or(config);
         match opened {
             Ok(core) => self.enter(config, core),
             Err(error) => {
@@ -341,7 +410,25 @@ impl Node {
 
     async fn build(&self, barrier: Arc<dyn crate::barrier::Barrier>) -> Result<Core, NodeError> {
         let (clock, factory) = (Arc::clone(&self.clock), Arc::clone(&self.factory));
-        Ok(Core::open(barrier, clock, factory, Arc::clone(&self.outbound), &self.configured).await?)
+        let mut core = Core::open(barrier, clock, factory, Arc::clone(&self.outbound), &self.configured).await?;
+        core.open_ceremonies = self.options.open_ceremonies;
+        Ok(core)
+    }
+
+    /// The open store and what it says about its seal.
+    pub(crate) fn opened(&self) -> Result<(SealConfig, Arc<Core>), NotReady> {
+        match &*self.phase.read().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Uninitialized => Err(NotReady::Uninitialized),
+            Phase::Sealed(_) => Err(NotReady::Sealed),
+            Phase::Unsealed { config, core } => Ok((config.clone(), Arc::clone(core))),
+        }
+    }
+
+    /// Notes what the store says about its seal from now on.
+    pub(crate) fn reconfigure(&self, to: &SealConfig) {
+        if let Phase::Unsealed { config, .. } = &mut *self.phase.write().unwrap_or_else(PoisonError::into_inner) {
+            config.clone_from(to);
+        }
     }
 
     fn enter(&self, config: SealConfig, core: Core) {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::{
     barrier::{Barrier, BarrierError},
     secret::SecretBytes,
-    storage::{BoxFuture, StorageError},
+    snapshot::{SnapshotError, SnapshotFile, SnapshotInfo},
+    storage::{BoxFuture, Revision, StorageError},
 };
 
 /// How the root key is guarded.
@@ -54,7 +55,19 @@ pub struct Initialized {
     pub barrier: Arc<dyn Barrier>,
 }
 
-/// A failure to initialise or unseal.
+/// A seal made anew that is not in force yet: the root key, wrapped under another key encryption key. It is as good as
+/// stored, and opens nothing without the new shares or the new key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reseal {
+    /// What the store will say about its seal.
+    pub config: SealConfig,
+    /// The sealed record, as it will be stored.
+    pub record: Arc<[u8]>,
+    /// The record in whose place it is put.
+    pub replaces: Revision,
+}
+
+/// A failure to initialise, unseal or reseal.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SealError {
     /// The store has been initialised before.
@@ -69,6 +82,15 @@ pub enum SealError {
     /// The shares or the key encryption key do not open this store.
     #[error("the key does not open this store: {0}")]
     WrongKey(&'static str),
+    /// The seal was changed by somebody else in the meantime.
+    #[error("the store's seal was changed in the meantime, so nothing was done; start again")]
+    Superseded,
+    /// The store has no shares that could be given or made anew.
+    #[error(
+        "this store is unsealed by its own key, not by shares; `keyturn operator migrate-seal` exchanges the key, or \
+         moves the store to shares"
+    )]
+    NoShares,
     /// The store is foreign, damaged or of a newer format.
     #[error("{0}")]
     Unusable(String),
@@ -96,7 +118,47 @@ pub trait Seal: Send + Sync {
     fn initialize(&self, shares: u8, threshold: u8) -> BoxFuture<'_, Result<Initialized, SealError>>;
 
     /// Opens the store with at least `threshold` shares; a static seal takes none and uses its own key.
+    ///
+    /// A static seal given the shares of a store that Shamir's seal guards takes it over: the root key is wrapped under
+    /// its key, and from then on the shares open nothing.
     fn open<'a>(&'a self, shares: &'a [SecretBytes]) -> BoxFuture<'a, Result<Arc<dyn Barrier>, SealError>>;
+
+    /// Whether the store can be split into so many shares; see [`Seal::initialize`] for the rules.
+    ///
+    /// # Errors
+    /// [`SealError::InvalidShares`] with the rule; [`SealError::NoShares`] from a static seal, as from the three below.
+    fn check_numbers(&self, shares: u8, threshold: u8) -> Result<(), SealError>;
+
+    /// Whether `shares` open the store, without opening it.
+    fn check<'a>(&'a self, shares: &'a [SecretBytes]) -> BoxFuture<'a, Result<(), SealError>>;
+
+    /// Makes new shares for the root key, which the old `shares` unwrap. Nothing is stored.
+    fn reseal<'a>(
+        &'a self,
+        shares: &'a [SecretBytes],
+        new_shares: u8,
+        new_threshold: u8,
+    ) -> BoxFuture<'a, Result<(Reseal, Vec<SecretBytes>), SealError>>;
+
+    /// Whether `shares` open what `reseal` wraps.
+    ///
+    /// # Errors
+    /// [`SealError::WrongKey`] when they do not.
+    fn check_reseal(&self, reseal: &Reseal, shares: &[SecretBytes]) -> Result<(), SealError>;
+
+    /// Puts `reseal` in force, in one commit: before it the old shares open the store, after it the new ones do.
+    fn replace<'a>(&'a self, reseal: &'a Reseal) -> BoxFuture<'a, Result<(), SealError>>;
+
+    /// Reads a snapshot to its end and says what it is, or what is wrong with it. With an `origin`, it must have been
+    /// taken by that open store. Gives the file back, at its beginning.
+    fn examine(
+        &self,
+        snapshot: SnapshotFile,
+        origin: Option<Arc<dyn Barrier>>,
+    ) -> BoxFuture<'_, Result<(SnapshotInfo, SnapshotFile), SnapshotError>>;
+
+    /// Puts a snapshot in the place of the whole store, in one commit. Barriers that are open become useless.
+    fn restore(&self, snapshot: SnapshotFile) -> BoxFuture<'_, Result<SealConfig, SnapshotError>>;
 
     /// The storage backend's name.
     fn storage_kind(&self) -> &'static str;

@@ -28,6 +28,14 @@ pub(super) fn is_about_wrapping(engine: Engine, rest: &str) -> bool {
     engine == Engine::System && matches!(rest, "wrapping/lookup" | "wrapping/rewrap" | "wrapping/unwrap")
 }
 
+/// Whether a path is a step of a key ceremony under its old spelling, which Vault answers without a token: the shares
+/// are what is asked for. The newer spellings (`rotate/root/…`, `generate-root-token/…`) always need a token.
+pub(super) fn is_ceremony(engine: Engine, rest: &str) -> bool {
+    const STEPS: &[&str] =
+        &["generate-root/attempt", "generate-root/update", "rekey/init", "rekey/update", "rekey/verify"];
+    engine == Engine::System && (STEPS.contains(&rest) || rest.starts_with("rekey-recovery-key/"))
+}
+
 /// Whether a path below a mount needs sudo besides the capability for the operation.
 pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
     match engine {
@@ -45,6 +53,10 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
                 "rotate/root",
                 "seal",
                 "step-down",
+                "storage/raft/snapshot",
+                "storage/raft/snapshot-force",
+                "storage/snapshot",
+                "storage/snapshot-force",
             ];
             const BELOW: &[&str] = &[
                 "audit/",
@@ -99,5 +111,15 @@ mod tests {
         assert!(!is_open(Engine::Cubbyhole, "wrapping/lookup"));
         assert!(is_open(Engine::System, "internal/ui/namespaces/"));
         assert!(!is_open(Engine::System, "internal/specs/openapi/x") && !is_open(Engine::System, "replication/x"));
+    }
+
+    #[test]
+    fn ceremonies_are_the_old_spellings_only() {
+        assert!(is_ceremony(Engine::System, "rekey/init"));
+        assert!(is_ceremony(Engine::System, "generate-root/update"));
+        for rest in ["rekey/backup", "rotate/root/init", "generate-root-token/update", "rekey", "rekey/init/x"] {
+            assert!(!is_ceremony(Engine::System, rest), "{rest}");
+        }
+        assert!(!is_ceremony(Engine::Kv2, "rekey/init"));
     }
 }

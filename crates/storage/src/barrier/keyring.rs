@@ -192,7 +192,7 @@ async fn load(storage: &dyn Storage, keys: &PurposeKeys, known: Option<&Keyring>
 pub(super) struct KeyKeeper {
     storage: Arc<dyn Storage>,
     keys: Arc<Locked<PurposeKeys>>,
-    bounds: Bounds,
+    bounds: ArcSwap<Bounds>,
     clock: Arc<dyn Clock>,
     random: Random,
     current: ArcSwap<Keyring>,
@@ -210,6 +210,7 @@ impl KeyKeeper {
     ) -> Result<Self, BarrierError> {
         let current = ArcSwap::from_pointee(load(&*storage, &keys, None).await?);
         let random = Random::default();
+        let bounds = ArcSwap::from_pointee(bounds);
         Ok(Self { storage, keys, bounds, clock, random, current, changing: tokio::sync::Mutex::default() })
     }
 
@@ -218,9 +219,19 @@ impl KeyKeeper {
         self.current.load()
     }
 
+    /// When terms end.
+    pub(super) fn bounds(&self) -> Bounds {
+        **self.bounds.load()
+    }
+
+    /// Sets when terms end, from the next write on.
+    pub(super) fn set_bounds(&self, bounds: Bounds) {
+        self.bounds.store(Arc::new(bounds));
+    }
+
     /// A keyring whose newest term may seal `count` more records, which are counted from here on.
     pub(super) async fn permit(&self, count: u64) -> Result<Arc<Keyring>, BarrierError> {
-        if count > self.bounds.encryptions {
+        if count > self.bounds().encryptions {
             return Err(BarrierError::Seal("one batch has more records than one data key may seal"));
         }
         loop {
@@ -240,7 +251,7 @@ impl KeyKeeper {
     pub(super) async fn rotate(&self) -> Result<KeyStatus, BarrierError> {
         let _changing = self.changing.lock().await;
         loop {
-            let next = self.current.load().with_new_term(self.bounds, &self.random, self.clock.now())?;
+            let next = self.current.load().with_new_term(self.bounds(), &self.random, self.clock.now())?;
             if self.replace(next).await? {
                 return Ok(self.current.load().status());
             }
@@ -254,14 +265,14 @@ impl KeyKeeper {
     }
 
     fn is_old(&self, keyring: &Keyring) -> bool {
-        self.clock.now().duration_since(keyring.newest.begun) >= self.bounds.age
+        self.clock.now().duration_since(keyring.newest.begun) >= self.bounds().age
     }
 
     /// Reserves more of the newest term, or begins another if it has ended.
     async fn extend(&self, keyring: &Arc<Keyring>, count: u64) -> Result<(), BarrierError> {
-        let left = self.bounds.encryptions.saturating_sub(keyring.newest.reserved);
+        let left = self.bounds().encryptions.saturating_sub(keyring.newest.reserved);
         if left < count || self.is_old(keyring) {
-            let next = keyring.with_new_term(self.bounds, &self.random, self.clock.now())?;
+            let next = keyring.with_new_term(self.bounds(), &self.random, self.clock.now())?;
             if self.replace(next).await? {
                 tracing::info!(term = self.current.load().newest.number, "a new data key is in use");
             }

@@ -13,12 +13,14 @@ mod tests;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use keyturn_core::{
-    barrier::{Barrier, BarrierError, Batch, KeyStatus, Mac, MacPurpose, Record},
-    clock::{Clock, SignedDuration},
+    barrier::{Barrier, BarrierError, Batch, KeyStatus, Mac, MacPurpose, Record, Rotation},
+    clock::{Clock, SignedDuration, Timestamp},
     metrics::BarrierStatistics,
     random::Random,
     secret::{Key256, SecretBytes},
+    snapshot::SnapshotStream,
     storage::{BoxFuture, Change, ChangeFeed, Commit, Entry, Key, Transaction, Write},
 };
 
@@ -28,7 +30,11 @@ use self::{
     keyring::{Bounds, KEYRING_KEY, KeyKeeper, Keyring, NO_RANDOMNESS},
     purpose::PurposeKeys,
 };
-use crate::{hardening::Locked, seal::SEAL_KEY};
+use crate::{
+    hardening::Locked,
+    seal::SEAL_KEY,
+    snapshot::{RESTORED_KEY, SnapshotWriter},
+};
 
 /// How the barrier is to behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +47,8 @@ pub struct BarrierOptions {
     pub max_term_age: SignedDuration,
 }
 
-/// The highest bound on records under one data key: a quarter of the 2^32 that NIST SP 800-38D allows with random
-/// nonces.
-pub const MAX_TERM_ENCRYPTIONS: u64 = 1 << 30;
+/// The highest bound on records under one data key.
+pub const MAX_TERM_ENCRYPTIONS: u64 = keyturn_core::barrier::MAX_OPERATIONS;
 
 /// The lowest bound on a data key's age: each write would begin a term otherwise.
 pub const MIN_TERM_AGE: SignedDuration = SignedDuration::from_mins(1);
@@ -79,6 +84,7 @@ pub struct AeadBarrier {
     era: Era,
     keys: Arc<Locked<PurposeKeys>>,
     keyring: KeyKeeper,
+    rotation: ArcSwap<Rotation>,
     random: Random,
 }
 
@@ -95,7 +101,8 @@ impl AeadBarrier {
         let era = storage.era().await;
         let below = Arc::clone(storage.storage());
         let keyring = KeyKeeper::open(below, Arc::clone(&keys), options.bounds(), clock).await?;
-        Ok(Self { storage, era, keys, keyring, random: Random::default() })
+        let rotation = ArcSwap::from_pointee(rotation_of(options.bounds()));
+        Ok(Self { storage, era, keys, keyring, rotation, random: Random::default() })
     }
 
     /// Forgets what another node's commit has replaced. On a backend that several nodes write to, the change feed is
@@ -152,7 +159,7 @@ impl AeadBarrier {
     async fn write(&self, batch: Batch) -> Result<Commit, BarrierError> {
         if batch.writes.iter().any(|(key, _)| is_reserved(key)) {
             return Err(BarrierError::Seal(
-                "core/seal and core/keyring are not records; they change by rekey and rotate",
+                "core/seal, core/keyring and core/restored are not records; they change by rekey, rotate and restore",
             ));
         }
         let puts = batch.writes.iter().filter(|(_, plaintext)| plaintext.is_some()).count() as u64;
@@ -171,8 +178,24 @@ impl AeadBarrier {
     }
 }
 
+fn rotation_of(bounds: Bounds) -> Rotation {
+    let interval = u64::try_from(bounds.age.as_secs()).unwrap_or(0);
+    Rotation { enabled: true, max_operations: bounds.encryptions, interval }
+}
+
+/// The hard bound on records holds whatever is configured.
+fn bounds_of(rotation: Rotation) -> Bounds {
+    let Rotation { enabled, max_operations, interval } = rotation;
+    let encryptions = if enabled { max_operations.clamp(1, MAX_TERM_ENCRYPTIONS) } else { MAX_TERM_ENCRYPTIONS };
+    let age = match i64::try_from(interval) {
+        Ok(seconds @ 1..) if enabled => SignedDuration::from_secs(seconds).max(MIN_TERM_AGE),
+        _ => SignedDuration::MAX,
+    };
+    Bounds { encryptions, age }
+}
+
 /// Records of the seal and the keyring: below the barrier, so nobody above can read or write them.
-const RESERVED: [&[u8]; 2] = [SEAL_KEY, KEYRING_KEY];
+const RESERVED: [&[u8]; 3] = [SEAL_KEY, KEYRING_KEY, RESTORED_KEY];
 
 fn is_reserved(key: &[u8]) -> bool {
     RESERVED.contains(&key)
@@ -244,5 +267,23 @@ impl Barrier for AeadBarrier {
 
     fn rotate(&self) -> BoxFuture<'_, Result<KeyStatus, BarrierError>> {
         Box::pin(self.keyring.rotate())
+    }
+
+    fn rotation(&self) -> Rotation {
+        **self.rotation.load()
+    }
+
+    fn set_rotation(&self, rotation: Rotation) {
+        self.keyring.set_bounds(bounds_of(rotation));
+        self.rotation.store(Arc::new(rotation));
+    }
+
+    fn snapshot(&self, now: Timestamp) -> BoxFuture<'_, Result<Box<dyn SnapshotStream>, BarrierError>> {
+        Box::pin(async move {
+            let view = self.storage.storage().view().await?;
+            let keys = Arc::clone(&self.keys);
+            let mac = Box::new(move |digest: &[u8]| keys.mac(MacPurpose::Snapshot, &[digest]));
+            Ok(Box::new(SnapshotWriter::begin(view, mac, now).await?) as Box<dyn SnapshotStream>)
+        })
     }
 }

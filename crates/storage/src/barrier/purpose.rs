@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! root key ─ extract ─┬─ "keyturn/v1/keyring"      wraps the keyring
-//!                     ├─ "keyturn/v1/mac/…"        HMAC-SHA256: token, secret-id, audit, fingerprint
+//!                     ├─ "keyturn/v1/mac/…"        HMAC-SHA256: token, secret-id, audit, fingerprint,
+//!                     │                            snapshot
 //!                     └─ "keyturn/v1/token"        ─ expand with a random salt ─ AES-256-GCM, one key a token
 //!
 //! sealed token: format, u8 ‖ salt, 16 B ‖ nonce, 12 B ‖ ciphertext ‖ tag, 16 B      associated data: format
@@ -32,7 +33,7 @@ const TOKEN_BODY: usize = 1 + TOKEN_SALT_LEN + NONCE_LEN;
 pub(super) struct PurposeKeys {
     keyring: LessSafeKey,
     token: hkdf::Prk,
-    macs: [hmac::Key; 4],
+    macs: [hmac::Key; 5],
 }
 
 impl PurposeKeys {
@@ -44,7 +45,7 @@ impl PurposeKeys {
             Ok(Self {
                 keyring: LessSafeKey::new(root.expand(&[b"keyturn/v1/keyring"], &AES_256_GCM)?.into()),
                 token: root.expand(&[b"keyturn/v1/token"], hkdf::HKDF_SHA256)?.into(),
-                macs: [mac(b"token")?, mac(b"secret-id")?, mac(b"audit")?, mac(b"fingerprint")?],
+                macs: [mac(b"token")?, mac(b"secret-id")?, mac(b"audit")?, mac(b"fingerprint")?, mac(b"snapshot")?],
             })
         };
         derive().map_err(|Unspecified| BarrierError::Seal("a key could not be derived"))
@@ -57,12 +58,13 @@ impl PurposeKeys {
 
     /// The keyed hash of `parts`, as if they were one.
     pub(super) fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
-        let [token, secret_id, audit, fingerprint] = &self.macs;
+        let [token, secret_id, audit, fingerprint, snapshot] = &self.macs;
         let key = match purpose {
             MacPurpose::Token => token,
             MacPurpose::SecretId => secret_id,
             MacPurpose::Audit => audit,
             MacPurpose::Fingerprint => fingerprint,
+            MacPurpose::Snapshot => snapshot,
         };
         let tag = if let [whole] = parts {
             hmac::sign(key, whole)
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn macs_differ_by_purpose_and_root_and_join_their_parts() {
-        let purposes = [MacPurpose::Token, MacPurpose::SecretId, MacPurpose::Audit, MacPurpose::Fingerprint];
+        let purposes =
+            [MacPurpose::Token, MacPurpose::SecretId, MacPurpose::Audit, MacPurpose::Fingerprint, MacPurpose::Snapshot];
         let mut seen: Vec<Mac> = Vec::new();
         for keys in [keys(1), keys(2)] {
             for purpose in purposes {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use keyturn_core::{
-    barrier::{Barrier, BarrierError, Batch},
+    barrier::{Barrier, BarrierError, Batch, Rotation},
     clock::{Clock, ManualClock, SignedDuration, Timestamp},
     secret::{Key256, SecretBytes},
     storage::{
@@ -125,6 +125,30 @@ async fn after_a_rotation_new_records_have_the_new_term_and_old_ones_open_even_a
     assert_eq!(restarted.key_status().term, 2);
     assert_eq!(get(&restarted, b"first").await.as_deref(), Some(b"1".as_slice()));
     assert_eq!(get(&restarted, b"second").await.as_deref(), Some(b"2".as_slice()));
+}
+
+#[tokio::test]
+async fn rotation_may_be_set_while_the_barrier_is_open() {
+    let bench = Bench::new(BarrierOptions { max_term_encryptions: 10, ..BarrierOptions::default() }).await;
+    let barrier = bench.open().await;
+    let day = 24 * 60 * 60;
+    assert_eq!(barrier.rotation(), Rotation { enabled: true, max_operations: 10, interval: 365 * day });
+    let term_after = async |days: u64, writes: u8| {
+        bench.clock.advance(SignedDuration::from_secs(i64::try_from(days * day).expect("few")));
+        for number in 0..writes {
+            put(&barrier, &[number], b"x").await;
+        }
+        barrier.key_status().term
+    };
+    assert_eq!(term_after(0, 10).await, 1);
+    barrier.set_rotation(Rotation { enabled: true, max_operations: 1000, interval: day });
+    assert_eq!((term_after(0, 50).await, term_after(1, 1).await, term_after(1, 1).await), (1, 2, 3));
+    barrier.set_rotation(Rotation { enabled: true, max_operations: 1000, interval: 0 });
+    assert_eq!(term_after(1000, 1).await, 3, "no bound on its age");
+    barrier.set_rotation(Rotation { enabled: false, max_operations: 1, interval: 1 });
+    assert_eq!(term_after(1000, 50).await, 3);
+    barrier.set_rotation(Rotation { enabled: true, max_operations: u64::MAX, interval: 0 });
+    assert_eq!(super::bounds_of(barrier.rotation()).encryptions, super::MAX_TERM_ENCRYPTIONS, "the hard bound holds");
 }
 
 #[tokio::test]

@@ -18,7 +18,9 @@
 //! kind: 1 Shamir, 2 static.   wrapping key: HKDF-SHA256 of the KEK, label "keyturn/v1/seal"
 //! ```
 
+mod migration;
 mod record;
+mod reseal;
 mod shamir;
 mod static_key;
 #[cfg(test)]
@@ -32,15 +34,19 @@ use keyturn_core::{
     random::Random,
     seal::{SealConfig, SealError, SealKind},
     secret::Key256,
-    storage::{Commit, Expect, Storage, Transaction, Write},
+    storage::{Commit, Expect, Revision, Storage, Transaction, Write},
 };
 
 use self::record::SealRecord;
 pub use self::{
+    migration::{Authority, Migration},
     shamir::ShamirSeal,
     static_key::{KekSource, StaticSeal, create_key_file},
 };
-use crate::barrier::{self, AeadBarrier, BarrierOptions, cache::CachedStorage, keyring::KEYRING_KEY};
+use crate::{
+    barrier::{self, AeadBarrier, BarrierOptions, cache::CachedStorage, keyring::KEYRING_KEY},
+    snapshot,
+};
 
 /// Where the seal's record is.
 pub(crate) const SEAL_KEY: &[u8] = b"core/seal";
@@ -67,29 +73,26 @@ impl SealedStore {
     }
 
     async fn config(&self) -> Result<Option<SealConfig>, SealError> {
-        Ok(self.load().await?.map(|record| record.config()))
+        Ok(self.load().await?.map(|stored| stored.record.config()))
     }
 
-    /// The seal's record, if the store is initialised; refuses one that is not of this kind of seal.
-    async fn load(&self) -> Result<Option<SealRecord>, SealError> {
-        let storage = self.storage.storage();
-        // In this order: what is in the store is there because the seal's record came first, or with it.
-        let empty = storage.keys(b"", None, 1).await?.is_empty();
-        let Some(entry) = storage.get(SEAL_KEY).await? else {
-            return if empty { Ok(None) } else { Err(SealError::Unusable(HEADLESS.to_owned())) };
-        };
-        let record = SealRecord::decode(&entry.value)?;
-        if record.kind != self.kind {
+    /// The seal's record, if the store is initialised; refuses one that this kind of seal cannot take over.
+    async fn load(&self) -> Result<Option<Stored>, SealError> {
+        let stored = load(&**self.storage.storage()).await?;
+        if let Some(Stored { record, .. }) = &stored
+            && (record.kind, self.kind) == (SealKind::Static, SealKind::Shamir)
+        {
             return Err(SealError::Unusable(format!(
-                "the store is guarded by a {} seal, but the configuration names a {} seal; configure the former",
+                "the store is guarded by a {} seal, but the configuration names a {} seal; configure the former, or stop \
+                 the server and run `keyturn operator migrate-seal`",
                 record.kind.name(),
                 self.kind.name()
             )));
         }
-        Ok(Some(record))
+        Ok(stored)
     }
 
-    async fn load_initialized(&self) -> Result<SealRecord, SealError> {
+    async fn load_initialized(&self) -> Result<Stored, SealError> {
         self.load().await?.ok_or(SealError::NotInitialized)
     }
 
@@ -125,13 +128,41 @@ impl SealedStore {
     async fn open_barrier(&self, root: &Key256) -> Result<Arc<dyn Barrier>, SealError> {
         let storage = Arc::clone(&self.storage);
         match AeadBarrier::open(storage, root, &self.options, Arc::clone(&self.clock)).await {
-            Ok(barrier) => Ok(Arc::new(barrier)),
+            Ok(barrier) => {
+                snapshot::settle(self.storage.storage(), &barrier).await?;
+                Ok(Arc::new(barrier))
+            }
             Err(BarrierError::Forged) => Err(SealError::Unusable(
                 "the store's keyring (core/keyring) is damaged or of another store; restore a whole backup".to_owned(),
             )),
             Err(other) => Err(other.into()),
         }
     }
+}
+
+/// A seal's record as it is stored.
+struct Stored {
+    record: SealRecord,
+    revision: Revision,
+}
+
+async fn load(storage: &dyn Storage) -> Result<Option<Stored>, SealError> {
+    // In this order: what is in the store is there because the seal's record came first, or with it.
+    let empty = storage.keys(b"", None, 1).await?.is_empty();
+    let Some(entry) = storage.get(SEAL_KEY).await? else {
+        return if empty { Ok(None) } else { Err(SealError::Unusable(HEADLESS.to_owned())) };
+    };
+    Ok(Some(Stored { record: SealRecord::decode(&entry.value)?, revision: entry.revision }))
+}
+
+/// What a seal's record says in the clear, if it is one and whole.
+pub(crate) fn config_of(record: &[u8]) -> Option<SealConfig> {
+    SealRecord::decode(record).ok().map(|record| record.config())
+}
+
+/// Which store a seal's record is of.
+pub(crate) fn store_id(record: &[u8]) -> Option<String> {
+    config_of(record).map(|config| config.store_id)
 }
 
 const HEADLESS: &str = "the store holds records but no seal (core/seal): it is damaged or was restored in part, or it \

@@ -71,6 +71,19 @@ impl SealRecord {
         }
     }
 
+    /// The same store's record under another key: `root` is what [`SealRecord::unwrap`] gave.
+    pub(super) fn rewrap(
+        &self,
+        kind: SealKind,
+        shares: u8,
+        threshold: u8,
+        kek: &Key256,
+        root: &Key256,
+        random: &Random,
+    ) -> Result<Self, SealError> {
+        Self::wrap(kind, shares, threshold, &self.store_id, kek, root, random)
+    }
+
     /// What the store says about its seal.
     pub(super) fn config(&self) -> SealConfig {
         let Self { kind, shares, threshold, .. } = *self;

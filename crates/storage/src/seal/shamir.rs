@@ -11,15 +11,19 @@ use keyturn_core::{
     barrier::Barrier,
     clock::Clock,
     random::Random,
-    seal::{Initialized, Seal, SealConfig, SealError, SealKind},
+    seal::{Initialized, Reseal, Seal, SealConfig, SealError, SealKind},
     secret::{Key256, SecretBytes},
+    snapshot::{SnapshotError, SnapshotFile, SnapshotInfo},
     storage::{BoxFuture, Storage},
 };
 use vsss_rs::Gf256;
 use zeroize::Zeroizing;
 
-use super::{SealedStore, no_randomness};
-use crate::barrier::BarrierOptions;
+use super::{
+    SealRecord, SealedStore, no_randomness,
+    reseal::{self, Target},
+};
+use crate::{barrier::BarrierOptions, hardening::Locked};
 
 const KEY_LEN: usize = 32;
 const SHARE_LEN: usize = KEY_LEN + 1;
@@ -35,21 +39,50 @@ impl ShamirSeal {
     }
 
     async fn initialize(&self, shares: u8, threshold: u8) -> Result<Initialized, SealError> {
-        check_numbers(shares, threshold)?;
-        let kek = self.0.random.key().map_err(|_| no_randomness())?;
-        let parts = split(&kek, shares, threshold, &self.0.random)?;
+        let (kek, parts) = make(shares, threshold, &self.0.random)?;
         let (config, barrier) = self.0.initialize(&kek, shares, threshold).await?;
         Ok(Initialized { shares: parts, config, barrier })
     }
 
     async fn open(&self, shares: &[SecretBytes]) -> Result<Arc<dyn Barrier>, SealError> {
-        let record = self.0.load_initialized().await?;
+        let record = self.0.load_initialized().await?.record;
         let kek = combine(shares, record.threshold)?;
-        self.0
-            .open(&record, &kek, "at least one share is wrong or of another store; start again with the right ones")
-            .await
+        self.0.open(&record, &kek, WRONG_SHARES).await
+    }
+
+    async fn check(&self, shares: &[SecretBytes]) -> Result<(), SealError> {
+        let record = self.0.load_initialized().await?.record;
+        unwrap(&record, shares).map(drop)
+    }
+
+    async fn reseal(
+        &self,
+        shares: &[SecretBytes],
+        new_shares: u8,
+        new_threshold: u8,
+    ) -> Result<(Reseal, Vec<SecretBytes>), SealError> {
+        let stored = self.0.load_initialized().await?;
+        let root = Locked::new(unwrap(&stored.record, shares)?);
+        let (kek, parts) = make(new_shares, new_threshold, &self.0.random)?;
+        let target = Target::shares(new_shares, new_threshold);
+        Ok((reseal::prepare(&stored, &target, &kek, &root, &self.0.random)?, parts))
     }
 }
+
+/// The root key, if `shares` are enough and the right ones.
+pub(super) fn unwrap(record: &SealRecord, shares: &[SecretBytes]) -> Result<Key256, SealError> {
+    record.unwrap(&combine(shares, record.threshold)?)?.ok_or(SealError::WrongKey(WRONG_SHARES))
+}
+
+/// A new KEK and its shares.
+pub(super) fn make(shares: u8, threshold: u8, random: &Random) -> Result<(Key256, Vec<SecretBytes>), SealError> {
+    check_numbers(shares, threshold)?;
+    let kek = random.key().map_err(|_| no_randomness())?;
+    let parts = split(&kek, shares, threshold, random)?;
+    Ok((kek, parts))
+}
+
+const WRONG_SHARES: &str = "at least one share is wrong or of another store; start again with the right ones";
 
 impl Seal for ShamirSeal {
     fn config(&self) -> BoxFuture<'_, Result<Option<SealConfig>, SealError>> {
@@ -66,6 +99,44 @@ impl Seal for ShamirSeal {
 
     fn open<'a>(&'a self, shares: &'a [SecretBytes]) -> BoxFuture<'a, Result<Arc<dyn Barrier>, SealError>> {
         Box::pin(self.open(shares))
+    }
+
+    fn check_numbers(&self, shares: u8, threshold: u8) -> Result<(), SealError> {
+        check_numbers(shares, threshold)
+    }
+
+    fn check<'a>(&'a self, shares: &'a [SecretBytes]) -> BoxFuture<'a, Result<(), SealError>> {
+        Box::pin(self.check(shares))
+    }
+
+    fn reseal<'a>(
+        &'a self,
+        shares: &'a [SecretBytes],
+        new_shares: u8,
+        new_threshold: u8,
+    ) -> BoxFuture<'a, Result<(Reseal, Vec<SecretBytes>), SealError>> {
+        Box::pin(self.reseal(shares, new_shares, new_threshold))
+    }
+
+    fn check_reseal(&self, reseal: &Reseal, shares: &[SecretBytes]) -> Result<(), SealError> {
+        let kek = combine(shares, reseal.config.threshold)?;
+        if reseal::opens(reseal, &kek)? { Ok(()) } else { Err(SealError::WrongKey(WRONG_SHARES)) }
+    }
+
+    fn replace<'a>(&'a self, reseal: &'a Reseal) -> BoxFuture<'a, Result<(), SealError>> {
+        Box::pin(self.0.replace(reseal))
+    }
+
+    fn examine(
+        &self,
+        snapshot: SnapshotFile,
+        origin: Option<Arc<dyn Barrier>>,
+    ) -> BoxFuture<'_, Result<(SnapshotInfo, SnapshotFile), SnapshotError>> {
+        Box::pin(self.0.examine(snapshot, origin))
+    }
+
+    fn restore(&self, snapshot: SnapshotFile) -> BoxFuture<'_, Result<SealConfig, SnapshotError>> {
+        Box::pin(self.0.restore(snapshot))
     }
 
     fn storage_kind(&self) -> &'static str {
@@ -105,7 +176,7 @@ fn index_last(mut share: SecretBytes) -> SecretBytes {
     share
 }
 
-fn combine(shares: &[SecretBytes], threshold: u8) -> Result<Key256, SealError> {
+pub(super) fn combine(shares: &[SecretBytes], threshold: u8) -> Result<Key256, SealError> {
     let wrong = |text| Err(SealError::WrongKey(text));
     if shares.len() < usize::from(threshold) {
         return wrong("there are fewer shares than the threshold; provide more");

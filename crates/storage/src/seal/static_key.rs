@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
+    future::ready,
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -16,15 +17,21 @@ use keyturn_core::{
     barrier::Barrier,
     clock::Clock,
     random::Random,
-    seal::{Initialized, Seal, SealConfig, SealError, SealKind},
+    seal::{Initialized, Reseal, Seal, SealConfig, SealError, SealKind},
     secret::{Key256, SecretBytes, SecretString},
+    snapshot::{SnapshotError, SnapshotFile, SnapshotInfo},
     storage::{BoxFuture, Storage},
 };
 
-use super::{SealedStore, no_randomness};
+use super::{
+    SealedStore, Stored, no_randomness,
+    reseal::{self, Target},
+    shamir,
+};
 use crate::{
     barrier::BarrierOptions,
     files::{create_directory, parent_of, sync_directory},
+    hardening::Locked,
 };
 
 const KEY_LEN: usize = 32;
@@ -63,10 +70,14 @@ impl StaticSeal {
     }
 
     async fn open(&self, shares: &[SecretBytes]) -> Result<Arc<dyn Barrier>, SealError> {
+        let stored = self.store.load_initialized().await?;
+        if stored.record.kind == SealKind::Shamir {
+            return self.take_over(&stored, shares).await;
+        }
         if !shares.is_empty() {
             return Err(SealError::WrongKey("a static seal takes no shares; it opens with its own key"));
         }
-        let record = self.store.load_initialized().await?;
+        let record = stored.record;
         let hint = match self.source {
             KekSource::File(_) => "the key file is of another store; put back the one it was initialized with",
             KekSource::Environment(_) => {
@@ -75,6 +86,16 @@ impl StaticSeal {
             }
         };
         self.store.open(&record, &self.source.read()?, hint).await
+    }
+
+    /// Moves a store from its shares to this seal's key: one record changes, in one commit, and the store opens.
+    async fn take_over(&self, stored: &Stored, shares: &[SecretBytes]) -> Result<Arc<dyn Barrier>, SealError> {
+        let root = Locked::new(shamir::unwrap(&stored.record, shares)?);
+        let kek = self.source.read()?;
+        let reseal = reseal::prepare(stored, &Target::STATIC, &kek, &root, &self.store.random)?;
+        self.store.replace(&reseal).await?;
+        tracing::info!("the store was moved from shares to the server's own key");
+        self.store.open_barrier(&root).await
     }
 }
 
@@ -93,6 +114,43 @@ impl Seal for StaticSeal {
 
     fn open<'a>(&'a self, shares: &'a [SecretBytes]) -> BoxFuture<'a, Result<Arc<dyn Barrier>, SealError>> {
         Box::pin(self.open(shares))
+    }
+
+    fn check_numbers(&self, _shares: u8, _threshold: u8) -> Result<(), SealError> {
+        Err(SealError::NoShares)
+    }
+
+    fn check<'a>(&'a self, _shares: &'a [SecretBytes]) -> BoxFuture<'a, Result<(), SealError>> {
+        Box::pin(ready(Err(SealError::NoShares)))
+    }
+
+    fn reseal<'a>(
+        &'a self,
+        _shares: &'a [SecretBytes],
+        _new_shares: u8,
+        _new_threshold: u8,
+    ) -> BoxFuture<'a, Result<(Reseal, Vec<SecretBytes>), SealError>> {
+        Box::pin(ready(Err(SealError::NoShares)))
+    }
+
+    fn check_reseal(&self, _reseal: &Reseal, _shares: &[SecretBytes]) -> Result<(), SealError> {
+        Err(SealError::NoShares)
+    }
+
+    fn replace<'a>(&'a self, reseal: &'a Reseal) -> BoxFuture<'a, Result<(), SealError>> {
+        Box::pin(self.store.replace(reseal))
+    }
+
+    fn examine(
+        &self,
+        snapshot: SnapshotFile,
+        origin: Option<Arc<dyn Barrier>>,
+    ) -> BoxFuture<'_, Result<(SnapshotInfo, SnapshotFile), SnapshotError>> {
+        Box::pin(self.store.examine(snapshot, origin))
+    }
+
+    fn restore(&self, snapshot: SnapshotFile) -> BoxFuture<'_, Result<SealConfig, SnapshotError>> {
+        Box::pin(self.store.restore(snapshot))
     }
 
     fn storage_kind(&self) -> &'static str {
@@ -121,7 +179,7 @@ pub fn create_key_file(path: &Path) -> Result<(), SealError> {
 }
 
 impl KekSource {
-    fn read(&self) -> Result<Key256, SealError> {
+    pub(super) fn read(&self) -> Result<Key256, SealError> {
         let (place, bytes) = match self {
             Self::File(path) => (format!("the key file {}", path.display()), read_key_file(path)?),
             Self::Environment(name) => (format!("the environment variable {name}"), read_variable(name)?),

@@ -1,5 +1,7 @@
 //! Both seals over a store in memory: initialise, restart, and everything that must be refused.
 
+mod reseal;
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::Arc};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -189,8 +191,8 @@ async fn another_kind_of_seal_is_named() {
     let path = directory.path().join("key");
     create_key_file(&path).expect("create");
     let storage = storage();
-    shamir(&storage).initialize(1, 1).await.expect("initialize");
-    let error = by_file(&storage, &path).config().await.expect_err("mismatch").to_string();
+    by_file(&storage, &path).initialize(1, 1).await.expect("initialize");
+    let error = shamir(&storage).config().await.expect_err("mismatch").to_string();
     assert!(error.contains("shamir") && error.contains("static"), "{error}");
 }
 
