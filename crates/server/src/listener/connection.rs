@@ -37,6 +37,7 @@ use tokio::{
 
 use super::{
     ClientCertificates, Handler, Peer,
+    beating::counted,
     gate::{Gate, Phase},
 };
 use crate::limits::{Limits, within};
@@ -78,8 +79,8 @@ impl<S: Handler> Connections<S> {
 struct Pulse {
     /// Requests that a handler has and has not answered.
     at_work: AtomicUsize,
-    /// Grows with each request that begins or ends.
-    beats: AtomicU64,
+    /// Grows with each request that begins or ends, and with each part of a long answer.
+    beats: Arc<AtomicU64>,
 }
 
 /// A request at work, from its head to its answer; dropped early when the client is gone.
@@ -122,6 +123,7 @@ pub(super) async fn serve_connection<I, S>(
         let answer = connections.service.clone().call(request);
         async move {
             let answered = within(limit, answer).await.unwrap_or_else(|| Ok(took_too_long(limit)));
+            let answered = answered.map(|answer| counted(answer, || at_work.0.beats.clone()));
             drop(at_work);
             answered
         }

@@ -3,6 +3,7 @@
 //! It is our own, and not `axum::serve`, because that has no bound on connections, no timeouts and no bounded drain.
 //! Per request it adds three atomic operations on memory that only its connection touches.
 
+mod beating;
 mod connection;
 mod gate;
 

@@ -1,5 +1,7 @@
 //! Connections, heads and bodies that ask for too much.
 
+use std::sync::atomic::Ordering;
+
 use keyturn_server::limits::Limits;
 
 use crate::{SHORT, Server, soon};
@@ -52,6 +54,26 @@ async fn a_request_at_work_is_not_idle() {
     let (head, body) = soon(held.head_and_body()).await;
     assert_eq!(body, "released");
     assert!(!head.contains("connection: close"), "it was retired: {head}");
+}
+
+#[tokio::test]
+async fn a_long_answer_that_is_taken_is_not_cut() {
+    let limits = Limits { header_timeout: SHORT, idle_timeout: SHORT, ..Limits::default() };
+    let server = Server::start(limits, None).await;
+    let mut taking = server.connect().await;
+    let taken = tokio::spawn(async move {
+        taking.send("GET /endless HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await;
+        taking.closed().await
+    });
+    // Several timeouts long.
+    for _ in 0..5 {
+        let mut idle = server.connect().await;
+        assert_eq!(idle.get("/peer").await.0, 200);
+        idle.closed().await;
+    }
+    server.shared.enough.store(true, Ordering::SeqCst);
+    let answer = soon(taken).await.expect("no panic");
+    assert!(answer.ends_with(b"\r\n0\r\n\r\n"), "it was cut after {} bytes", answer.len());
 }
 
 #[tokio::test]

@@ -8,9 +8,21 @@ mod drain;
 mod limits;
 mod tls;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::State, http::StatusCode, routing::any};
+use bytes::Bytes;
+use hyper::body::Frame;
 use keyturn_server::{
     limits::{Limits, read_body},
     listener::{Peer, serve},
@@ -42,6 +54,8 @@ pub(crate) struct Shared {
     arrived: mpsc::UnboundedSender<SocketAddr>,
     /// Lets one request at `/held` go on.
     release: Notify,
+    /// Ends the answers of `/endless`.
+    enough: AtomicBool,
 }
 
 /// A server on a free port of the loopback address.
@@ -56,9 +70,15 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(limits: Limits, tls: Option<Arc<TlsSource>>) -> Self {
         let (arrived, arrivals) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { limits: limits.clone(), arrived, release: Notify::new() });
+        let shared = Arc::new(Shared {
+            limits: limits.clone(),
+            arrived,
+            release: Notify::new(),
+            enough: AtomicBool::new(false),
+        });
         let router = Router::new()
             .route("/body", any(count_body))
+            .route("/endless", any(endless))
             .route("/held", any(held))
             .route("/peer", any(peer))
             .with_state(shared.clone());
@@ -99,6 +119,31 @@ async fn held(State(shared): State<Arc<Shared>>, axum::Extension(Peer(peer)): ax
     let _ = shared.arrived.send(peer);
     shared.release.notified().await;
     "released"
+}
+
+async fn endless(State(shared): State<Arc<Shared>>) -> Body {
+    Body::new(Endless { shared, ready: false })
+}
+
+/// Parts without end. Before each it waits for its turn, as one does whose parts come from elsewhere.
+struct Endless {
+    shared: Arc<Shared>,
+    ready: bool,
+}
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.ready = !self.ready;
+        if self.ready {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let over = self.shared.enough.load(Ordering::SeqCst);
+        Poll::Ready((!over).then(|| Ok(Frame::data(Bytes::from_static(&[b'x'; 1024])))))
+    }
 }
 
 async fn peer(axum::Extension(Peer(peer)): axum::Extension<Peer>) -> String {
