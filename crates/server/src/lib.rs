@@ -6,5 +6,6 @@ pub mod limits;
 pub mod listener;
 pub mod outbound;
 pub mod shutdown;
+pub mod spool;
 pub mod tls;
 pub mod vault;

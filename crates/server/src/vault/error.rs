@@ -9,6 +9,7 @@ use keyturn_core::{
     StoreError,
     audit_devices::AuditDeviceError,
     barrier::BarrierError,
+    ceremony::CeremonyError,
     cubbyhole::CubbyholeError,
     door::Refusal,
     kv::KvError,
@@ -26,8 +27,11 @@ use keyturn_core::{
     password::PasswordPolicyStoreError,
     policies::PolicyError,
     quota::QuotaError,
+    rotation::RotationError,
     seal::SealError,
     settings::{AuditedHeaderError, CorsError, HeaderError},
+    snapshot::SnapshotError,
+    storage::StorageError,
     token::TokenError,
     tools::RandomBytesError,
     wrapping::WrappingError,
@@ -348,8 +352,45 @@ impl From<NodeError> for Failure {
         match error {
             NodeError::Seal(SealError::Barrier(error)) => error.into(),
             NodeError::Seal(error) => Self::bad_request(error.to_string()),
-            NodeError::NoShares => Self::bad_request(error.to_string()),
+            NodeError::NoShares | NodeError::NoMigration | NodeError::MigrationPending => {
+                Self::bad_request(error.to_string())
+            }
             NodeError::Open(_) | NodeError::Random(_) => Self::internal(&error, ""),
+        }
+    }
+}
+
+impl From<CeremonyError> for Failure {
+    fn from(error: CeremonyError) -> Self {
+        match error {
+            CeremonyError::NotReady(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed"),
+            CeremonyError::Seal(SealError::Barrier(error)) => error.into(),
+            CeremonyError::Token(error) => error.into(),
+            CeremonyError::Random(error) => Self::internal(&error, ""),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<RotationError> for Failure {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Sealed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Vault is sealed"),
+            SnapshotError::Barrier(BarrierError::Storage(StorageError::Source(_))) => {
+                Self::bad_request(error.to_string())
+            }
+            SnapshotError::Barrier(error) => error.into(),
+            SnapshotError::Read(_) => Self::internal(&error, ""),
+            error => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -23,6 +23,7 @@ mod reply;
 mod request;
 mod request_id;
 mod routes;
+mod share;
 mod state;
 mod sys;
 

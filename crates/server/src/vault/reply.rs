@@ -22,6 +22,10 @@ pub(super) struct Reply {
     /// The text of a JSON object.
     data: Option<SecretBytes>,
     issued: Option<Issued>,
+    /// A token that the audit log is to know of, and the answer is not to show.
+    recorded: Option<Box<Issued>>,
+    /// A body that is no JSON, in the envelope's place.
+    stream: Option<Body>,
     warnings: Vec<String>,
     lease_duration: u64,
     /// An answer that was wrapped: it is sent as it was then, and `data` and `unwrapped_auth` are for the audit log.
@@ -35,6 +39,8 @@ pub(super) struct Reply {
     at_top: bool,
     /// An answer that is no envelope: its type and all of it.
     plain: Option<(&'static str, Bytes)>,
+    /// Whether `data` stands alone, without the envelope.
+    bare: bool,
 }
 
 #[derive(Serialize)]
@@ -131,15 +137,16 @@ impl Reply {
         self.plain.is_some()
     }
 
-    /// Whether there is an answer to wrap: not if there is nothing to say, nor if it is one already.
+    /// Whether there is an answer to wrap: not if there is nothing to say, nor if it is one already, or has no envelope.
     pub(super) fn can_be_wrapped(&self) -> bool {
-        self.wrapped.is_none() && !self.is_empty()
+        self.wrapped.is_none() && !self.bare && !self.is_empty()
     }
 
     /// The answer to be wrapped, and the accessor of the token or secret in it.
     pub(super) fn into_wrapped(mut self, request_id: &str, engine: Option<Engine>) -> (Wrapped, Option<String>) {
         let body = self.verbatim.take().unwrap_or_else(|| self.envelope(request_id, engine));
-        let accessor = self.issued.as_ref().map(|issued| issued.entry.accessor.clone());
+        let issued = self.issued.as_ref().or(self.recorded.as_deref());
+        let accessor = issued.map(|issued| issued.entry.accessor.clone());
         let accessor = accessor.filter(|accessor| !accessor.is_empty()).or(self.accessor);
         (Wrapped { code: self.status.unwrap_or(StatusCode::OK).as_u16(), body }, accessor)
     }
@@ -154,6 +161,21 @@ impl Reply {
         let mut text = SecretBytes::new(Vec::with_capacity(room));
         serde_json::to_writer(text.expose_secret_mut(), data).map_err(|error| Failure::internal(&error, ""))?;
         Ok(Self::raw(text))
+    }
+
+    /// Bytes that are no JSON, sent as they come.
+    pub(super) fn stream(body: Body) -> Self {
+        Self { stream: Some(body), ..Self::default() }
+    }
+
+    /// Data alone, as the key ceremonies have it.
+    pub(super) fn bare(self) -> Self {
+        Self { bare: true, ..self }
+    }
+
+    /// Has the audit log record a token that the answer shows in another form.
+    pub(super) fn recording(self, issued: Box<Issued>) -> Self {
+        Self { recorded: Some(issued), ..self }
     }
 
     pub(super) fn at_top(self) -> Self {
@@ -175,9 +197,10 @@ impl Reply {
 
     /// What the audit log records of it.
     pub(super) fn audited(&self) -> Answer<'_> {
+        let issued = self.issued.as_ref().or(self.recorded.as_deref());
         Answer {
             data: self.data.as_ref(),
-            issued: self.issued.as_ref(),
+            issued,
             unwrapped_auth: self.unwrapped_auth.as_ref(),
             wrapped: self.wrapped.as_deref(),
             warnings: &self.warnings,
@@ -198,6 +221,14 @@ impl Reply {
             let mut response = json(self.status.unwrap_or(StatusCode::OK), body);
             response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
             return response;
+        }
+        if let Some(body) = self.stream.take() {
+            return octets(body);
+        }
+        if self.bare {
+            let data = self.data.take().map(Bytes::from_owner);
+            let usual = if data.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
+            return json(self.status.unwrap_or(usual), data.unwrap_or_default());
         }
         if self.is_empty() {
             return json(self.status.unwrap_or(StatusCode::NO_CONTENT), Bytes::new());
@@ -289,6 +320,16 @@ pub(super) fn json(status: StatusCode, body: Bytes) -> Response<Body> {
     *response.status_mut() = status;
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An answer that is no JSON.
+fn octets(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     *response.headers_mut() = headers;
     response

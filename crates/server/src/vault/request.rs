@@ -3,7 +3,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use axum::body::Body;
@@ -41,6 +41,8 @@ pub(super) struct Parsed {
     pub(super) certificates: Option<Arc<Vec<Vec<u8>>>>,
     /// The text of a JSON object, from the body or the query; empty: nothing was sent.
     pub(super) data: SecretBytes,
+    /// A body that is no JSON, still to be read: that is done once its sender is known to be allowed to send it.
+    pub(super) upload: Mutex<Option<Body>>,
     pub(super) wrap_ttl: Option<u64>,
     /// Whether the client wants OpenMetrics; looked at for the one path that has it.
     pub(super) wants_open_metrics: bool,
@@ -60,7 +62,11 @@ impl Parsed {
             return Err(Failure::bad_request("cannot write to a path ending in '/'"));
         }
         check_patch_type(operation, &parts.headers)?;
-        let data = if writes {
+        let mut upload = None;
+        let data = if writes && is_upload(&path) {
+            upload = Some(body);
+            SecretBytes::default()
+        } else if writes {
             let body =
                 read_body(body, limits).await.map_err(|error| Failure::new(error.status(), error.to_string()))?;
             body_to_json(body, &parts.headers, limits)?
@@ -82,6 +88,7 @@ impl Parsed {
             remote: parts.extensions.get::<Peer>().map(|peer| peer.0),
             certificates: parts.extensions.get::<ClientCertificates>().map(|shown| Arc::clone(&shown.0)),
             data,
+            upload: Mutex::new(upload),
             wrap_ttl,
             wants_open_metrics,
             headers: parts.headers,
@@ -113,6 +120,17 @@ impl Parsed {
             || self.wrap_ttl.is_some()
             || self.path.ends_with("/oidc/callback")
     }
+}
+
+/// Whether what is written to `path` is a file, not parameters.
+fn is_upload(path: &str) -> bool {
+    const UPLOADS: [&str; 4] = [
+        "sys/storage/raft/snapshot",
+        "sys/storage/raft/snapshot-force",
+        "sys/storage/snapshot",
+        "sys/storage/snapshot-force",
+    ];
+    UPLOADS.contains(&path)
 }
 
 fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation, Failure> {

@@ -1,21 +1,23 @@
 //! `sys/init`, `sys/seal-status`, `sys/unseal`, `sys/health`, `sys/leader`: what answers without an open store, and
 //! therefore without a token and without the audit log. No envelope.
 
-use std::fmt::Write as _;
-
 use axum::body::Body;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{Method, Response, StatusCode};
 use keyturn_core::{
     node::{Node, Status},
     policy::Operation,
     seal::SealKind,
-    secret::SecretBytes,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use super::{error::Failure, fields::Fields, reply, request::Parsed};
+use super::{
+    error::Failure,
+    fields::Fields,
+    reply,
+    request::Parsed,
+    share::{self, Shown},
+};
 
 /// The version that clients are told: they decide by it what to send. The API is that of Vault 1.18.
 pub(super) const VERSION: &str = concat!("1.18.0+keyturn", env!("CARGO_PKG_VERSION"));
@@ -53,21 +55,12 @@ pub(super) async fn answer(node: &Node, parsed: &Parsed) -> Option<Result<Respon
 }
 
 #[derive(Serialize)]
-struct Initialized {
-    keys: Vec<String>,
-    keys_base64: Vec<String>,
-    recovery_keys: Option<Vec<String>>,
-    recovery_keys_base64: Option<Vec<String>>,
-    root_token: String,
-}
-
-impl Drop for Initialized {
-    fn drop(&mut self) {
-        use zeroize::Zeroize;
-        self.keys.zeroize();
-        self.keys_base64.zeroize();
-        self.root_token.zeroize();
-    }
+struct Initialized<'a> {
+    keys: &'a [String],
+    keys_base64: &'a [String],
+    recovery_keys: Option<&'a [String]>,
+    recovery_keys_base64: Option<&'a [String]>,
+    root_token: &'a str,
 }
 
 async fn initialize(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure> {
@@ -99,26 +92,16 @@ async fn initialize(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Fail
         }
     };
     let made = node.initialize(shares, threshold, None).await?;
-    let hex = made.shares.iter().map(to_hex).collect();
-    let base64 = made.shares.iter().map(|share| STANDARD.encode(share.expose_secret())).collect();
-    let recovery = (status.kind == SealKind::Static).then(Vec::new);
+    let shares = Shown::new(&made.shares);
+    let recovery = (status.kind == SealKind::Static).then_some([].as_slice());
     let body = Initialized {
-        keys: hex,
-        keys_base64: base64,
-        recovery_keys: recovery.clone(),
+        keys: &shares.hex,
+        keys_base64: &shares.base64,
+        recovery_keys: recovery,
         recovery_keys_base64: recovery,
-        root_token: made.root_token.expose_secret().to_owned(),
+        root_token: made.root_token.expose_secret(),
     };
     Ok(reply::plain(StatusCode::OK, &body))
-}
-
-fn to_hex(share: &SecretBytes) -> String {
-    let mut text = String::with_capacity(share.len() * 2);
-    for byte in share.expose_secret() {
-        // Writing to memory cannot fail.
-        _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 fn seal_status(status: &Status) -> Response<Body> {
@@ -134,7 +117,7 @@ fn seal_status(status: &Status) -> Response<Body> {
             "nonce": status.nonce,
             "version": VERSION,
             "build_date": "",
-            "migration": false,
+            "migration": status.migration,
             "cluster_name": "keyturn",
             "cluster_id": status.store_id,
             "recovery_seal": status.kind == SealKind::Static,
@@ -152,7 +135,7 @@ async fn unseal(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure>
     let key = key.ok_or_else(|| {
         Failure::bad_request("'key' must be specified in request body as JSON, or 'reset' set to true")
     })?;
-    let share = decode_share(key.expose_secret().trim())
+    let share = share::decode(key.expose_secret().trim())
         .ok_or_else(|| Failure::bad_request("'key' must be a valid hex or base64 string"))?;
     if share.len() < SHORTEST_SHARE {
         return Err(Failure::bad_request(format!("key is shorter than minimum {SHORTEST_SHARE} bytes")));
@@ -160,18 +143,8 @@ async fn unseal(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure>
     if share.len() > LONGEST_SHARE {
         return Err(Failure::bad_request(format!("key is longer than maximum {LONGEST_SHARE} bytes")));
     }
-    Ok(seal_status(&node.unseal(share).await?))
-}
-
-/// A share as people bring it: hex first, since hex is also valid base64.
-fn decode_share(text: &str) -> Option<SecretBytes> {
-    let hex = || -> Option<Vec<u8>> {
-        if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
-            return None;
-        }
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-    };
-    hex().or_else(|| STANDARD.decode(text).ok()).map(SecretBytes::new)
+    let migrate = fields.boolean("migrate")?.unwrap_or(false);
+    Ok(seal_status(&if migrate { node.unseal_migrating(share).await? } else { node.unseal(share).await? }))
 }
 
 fn health(node: &Node, parsed: &Parsed) -> Result<Response<Body>, Failure> {
@@ -222,16 +195,4 @@ fn leader(node: &Node) -> Response<Body> {
         "performance_standby_last_remote_wal": 0,
     });
     reply::plain(StatusCode::OK, &body)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_may_be_hex_or_base64() {
-        assert_eq!(decode_share("00ff").expect("hex").expose_secret(), [0, 255]);
-        assert_eq!(decode_share("AP8=").expect("base64").expose_secret(), [0, 255]);
-        assert!(decode_share("no share!").is_none());
-    }
 }

@@ -1,6 +1,7 @@
-//! `sys/key-status` and `sys/rotate`: the data keys.
+//! `sys/key-status`, `sys/rotate` and `sys/rotate/config`: the data keys.
 
-use serde_json::json;
+use keyturn_core::rotation::RotationChange;
+use serde_json::{Value, json};
 
 use super::super::{Outcome, call::Call, reply::Reply};
 
@@ -17,4 +18,33 @@ pub(in super::super) async fn key_status(call: Call<'_>) -> Outcome {
 pub(in super::super) async fn rotate(call: Call<'_>) -> Outcome {
     call.core.rotate_keys(call.permit).await?;
     Ok(Reply::empty())
+}
+
+pub(in super::super) async fn read_config(call: Call<'_>) -> Outcome {
+    let rotation = call.core.rotation(call.permit);
+    Ok(Reply::data(&json!({
+        "enabled": rotation.enabled,
+        "max_operations": rotation.max_operations,
+        "interval": interval(rotation.interval),
+    }))?
+    .at_top())
+}
+
+pub(in super::super) async fn write_config(call: Call<'_>) -> Outcome {
+    let fields = call.fields()?;
+    let change = RotationChange {
+        enabled: fields.boolean("enabled")?,
+        max_operations: fields.natural("max_operations")?,
+        interval: fields.seconds("interval")?,
+    };
+    call.core.configure_rotation(call.permit, change).await?;
+    Ok(Reply::empty())
+}
+
+/// As Go writes a duration; none is a number.
+fn interval(seconds: u64) -> Value {
+    if seconds == 0 {
+        return 0.into();
+    }
+    format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60).into()
 }
