@@ -6,7 +6,7 @@ use keyturn_core::{
     audit::{DeviceError, DeviceFactory as _, DeviceInfo},
     audit_devices::ConfiguredDevice,
     clock::{Clock, SystemClock},
-    node::{Node, NodeError, Status},
+    node::{Node, NodeError, NodeOptions, Status},
     seal::{Seal, SealError},
     storage::{Storage, StorageError},
 };
@@ -118,24 +118,29 @@ pub(crate) async fn start(
     storage: &StorageConfig,
     seal: &SealConfig,
     devices: Vec<ConfiguredDevice>,
+    options: NodeOptions,
 ) -> Result<Arc<Node>, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (storage, options) = open_storage(storage)?;
+    let (storage, barrier) = open_storage(storage)?;
     let seal: Arc<dyn Seal> = match seal {
-        SealConfig::Shamir => Arc::new(ShamirSeal::new(storage, options, Arc::clone(&clock))),
+        SealConfig::Shamir => Arc::new(ShamirSeal::new(storage, barrier, Arc::clone(&clock))),
         SealConfig::Static(source) => {
-            let source = match source {
-                KeySource::File(path) => KekSource::File(path.clone()),
-                KeySource::Environment(name) => KekSource::Environment(name.clone()),
-            };
-            Arc::new(StaticSeal::new(storage, source, options, Arc::clone(&clock)))
+            Arc::new(StaticSeal::new(storage, kek_source(source), barrier, Arc::clone(&clock)))
         }
     };
-    Ok(Node::start(seal, clock, Arc::new(Devices), Arc::new(Http::default()), devices).await?)
+    Ok(Node::start_with(seal, clock, Arc::new(Devices), Arc::new(Http::default()), devices, options).await?)
+}
+
+/// Where the storage crate is to find a key.
+pub(crate) fn kek_source(source: &KeySource) -> KekSource {
+    match source {
+        KeySource::File(path) => KekSource::File(path.clone()),
+        KeySource::Environment(name) => KekSource::Environment(name.clone()),
+    }
 }
 
 /// The configured cache is shared: a quarter for the engine's pages, the rest for the records that reads want.
-fn open_storage(config: &StorageConfig) -> Result<(Arc<dyn Storage>, BarrierOptions), StorageError> {
+pub(crate) fn open_storage(config: &StorageConfig) -> Result<(Arc<dyn Storage>, BarrierOptions), StorageError> {
     match config {
         StorageConfig::Memory => Ok((Arc::new(Embedded::in_memory()?), BarrierOptions::default())),
         StorageConfig::Embedded { path, cache_bytes } => {
@@ -166,6 +171,10 @@ pub(crate) fn ensure_key_file(key: &Path, store: &Path) -> Result<(), StartError
 pub(crate) fn report_state(status: &Status) {
     match status {
         Status { initialized: false, .. } => tracing::warn!("not initialised: run `keyturn operator init`"),
+        Status { migration: true, threshold, .. } => tracing::warn!(
+            "sealed, and to be moved to the configured key: run `keyturn operator unseal --migrate` with {threshold} of \
+             the shares"
+        ),
         Status { sealed: true, threshold, .. } => {
             tracing::warn!("sealed: run `keyturn operator unseal` with {threshold} of the shares");
         }

@@ -1,5 +1,10 @@
 //! Why a verb did not do what it was asked, and the exit code that says so.
 
+use std::io;
+use std::path::PathBuf;
+
+use keyturn_core::snapshot::SnapshotError;
+
 use crate::bootstrap::StartError;
 use crate::client::ClientError;
 use crate::connection::ConnectionError;
@@ -44,6 +49,19 @@ pub(crate) enum Failure {
         /// Lines read.
         entries: u64,
     },
+    /// A snapshot that cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A file of the user's.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// What was attempted.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// What was asked for contradicts itself or lacks something.
     #[error("{0}")]
     Usage(String),
@@ -59,7 +77,8 @@ impl Failure {
             Self::Input(error) => error.exit(),
             Self::Connection(_) | Self::Usage(_) => Exit::Usage,
             Self::Start(error) if error.is_usage() => Exit::Usage,
-            Self::Start(_) | Self::TokenFile(_) | Self::Output(_) | Self::Tampered { .. } => Exit::Failed,
+            Self::Start(_) | Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
+            Self::Tampered { .. } | Self::Snapshot(_) | Self::File { .. } => Exit::Failed,
         }
     }
 }

@@ -8,14 +8,15 @@ mod error;
 mod identity;
 mod tls;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use keyturn_core::secret::{SecretBytes, SecretString};
 use keyturn_protocol::vault::{Envelope, Errors};
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
-use ureq::http::{HeaderValue, Method, Request, StatusCode};
+use ureq::http::{HeaderValue, Method, Request, StatusCode, request::Builder};
 
 pub(crate) use address::{Address, AddressError};
 use error::Refusal;
@@ -123,6 +124,30 @@ impl Client {
         self.exchange(Method::PATCH, path, &[], Some(self.encode(body)?))?.accepted()
     }
 
+    /// `GET` of what is no JSON, as it comes; for as long as it takes. Refusals are errors.
+    pub(crate) fn download(&self, path: &str) -> Result<impl Read + use<>, ClientError> {
+        let request = self.request(&Method::GET, path, &[]).and_then(|request| Ok(request.body(())?));
+        let request = request.map_err(|error| self.failed(error))?;
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        let answer = self.agent.run(request).map_err(|error| self.failed(error))?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body().into_with_config().limit(u64::MAX).reader());
+        }
+        self.reply(Method::GET, path, answer)?.accepted()?;
+        Err(ClientError::Transport { address: self.address.clone(), reason: "the answer is no file".to_owned() })
+    }
+
+    /// `POST` of a file that is no JSON, for as long as it takes; refusals are errors.
+    pub(crate) fn upload(&self, path: &str, file: &File) -> Result<Reply<'_>, ClientError> {
+        let request = self
+            .request(&Method::POST, path, &[])
+            .and_then(|request| Ok(request.header("Content-Type", "application/octet-stream").body(file)?));
+        let request = request.map_err(|error| self.failed(error))?;
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        let answer = self.agent.run(request).map_err(|error| self.failed(error))?;
+        self.reply(Method::POST, path, answer)?.accepted()
+    }
+
     fn exchange(
         &self,
         method: Method,
@@ -130,7 +155,16 @@ impl Client {
         query: &[(&str, String)],
         body: Option<SecretBytes>,
     ) -> Result<Reply<'_>, ClientError> {
-        let mut answer = self.send(&method, path, query, body).map_err(|error| self.failed(error))?;
+        let answer = self.send(&method, path, query, body).map_err(|error| self.failed(error))?;
+        self.reply(method, path, answer)
+    }
+
+    fn reply(
+        &self,
+        method: Method,
+        path: &str,
+        mut answer: ureq::http::Response<ureq::Body>,
+    ) -> Result<Reply<'_>, ClientError> {
         let status = answer.status();
         if status.is_redirection() {
             let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
@@ -150,6 +184,13 @@ impl Client {
         query: &[(&str, String)],
         body: Option<SecretBytes>,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        let request = self.request(method, path, query)?;
+        let Some(body) = body else { return self.agent.run(request.body(())?) };
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        self.agent.run(request.header("Content-Type", kind).body(body.expose_secret())?)
+    }
+
+    fn request(&self, method: &Method, path: &str, query: &[(&str, String)]) -> Result<Builder, ureq::Error> {
         let mut request =
             Request::builder().method(method).uri(self.address.url(path, query)).header("X-Vault-Request", "true");
         if let Some(token) = &self.token {
@@ -160,9 +201,7 @@ impl Client {
         if let Some(ttl) = &self.wrap_ttl {
             request = request.header("X-Vault-Wrap-TTL", ttl);
         }
-        let Some(body) = body else { return self.agent.run(request.body(())?) };
-        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-        self.agent.run(request.header("Content-Type", kind).body(body.expose_secret())?)
+        Ok(request)
     }
 
     fn failed(&self, error: ureq::Error) -> ClientError {

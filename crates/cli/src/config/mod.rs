@@ -41,6 +41,8 @@ pub(crate) struct Config {
     /// At least one.
     pub(crate) listeners: Vec<ListenerConfig>,
     pub(crate) seal: SealConfig,
+    /// Whether the old paths of key ceremonies answer without a token.
+    pub(crate) open_ceremonies: bool,
     pub(crate) audit: Vec<AuditConfig>,
     pub(crate) limits: Limits,
     pub(crate) log: LogConfig,

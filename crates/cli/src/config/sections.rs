@@ -17,7 +17,8 @@ pub(super) static LISTENER: Schema = Schema {
     section: "[[listener]]",
     keys: &["address", "tls_cert_file", "tls_key_file", "tls_disable", "tls_disable_client_certs"],
 };
-pub(super) static SEAL: Schema = Schema { section: "[seal]", keys: &["type", "key_file", "key_env"] };
+pub(super) static SEAL: Schema =
+    Schema { section: "[seal]", keys: &["type", "key_file", "key_env", "open_ceremonies"] };
 pub(super) static AUDIT: Schema = Schema { section: "[audit]", keys: &["device"] };
 pub(super) static DEVICE: Schema =
     Schema { section: "[[audit.device]]", keys: &["type", "name", "path", "mode", "chain"] };
@@ -54,11 +55,15 @@ pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
         }
     };
     let listeners = listeners(&mut top);
-    let seal = top.table("seal", &SEAL).map_or(Some(SealConfig::Shamir), seal);
+    let mut open_ceremonies = true;
+    let seal = match top.table("seal", &SEAL) {
+        Some(section) => seal(section, &mut open_ceremonies),
+        None => Some(SealConfig::Shamir),
+    };
     let audit = top.table("audit", &AUDIT).map(audit).unwrap_or_default();
     let limits = top.table("limits", &LIMITS).map(limits).unwrap_or_default();
     let log = top.table("log", &LOG).map_or_else(default_log, log);
-    Some(Config { storage: storage?, listeners, seal: seal?, audit, limits, log })
+    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log })
 }
 
 #[derive(Clone, Copy)]
@@ -176,7 +181,10 @@ enum SealType {
     Static,
 }
 
-fn seal(mut section: Section<'_, '_>) -> Option<SealConfig> {
+fn seal(mut section: Section<'_, '_>, open_ceremonies: &mut bool) -> Option<SealConfig> {
+    if let Some(At { value, .. }) = section.flag("open_ceremonies") {
+        *open_ceremonies = value;
+    }
     let types = [("shamir", SealType::Shamir), ("static", SealType::Static)];
     let given = section.place("type").is_some();
     let kind = section.choice("type", &types).map(|at| at.value);

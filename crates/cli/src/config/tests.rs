@@ -37,6 +37,7 @@ fn the_least_file_has_safe_defaults() {
     assert_eq!(config.storage, StorageConfig::Memory);
     assert_eq!(config.listeners, [ListenerConfig { address: "127.0.0.1:8200".parse().expect("address"), tls: None }]);
     assert_eq!(config.seal, SealConfig::Shamir);
+    assert!(config.open_ceremonies);
     assert_eq!(config.limits, Limits::default());
     assert!(config.audit.is_empty());
 }

@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use keyturn_core::{node::Node, secret::SecretString};
+use keyturn_core::{
+    node::{Node, NodeOptions},
+    secret::SecretString,
+};
 use keyturn_server::limits::Limits;
 use tracing::level_filters::LevelFilter;
 
@@ -78,7 +81,7 @@ impl Dev {
         let address = bound.first().map_or(self.listen, |bound| bound.address);
         let (storage, seal, kept) = self.keeping()?;
         let devices = bootstrap::open_audit(&self.audit()).await?;
-        let node = bootstrap::start(&storage, &seal, devices.clone()).await?;
+        let node = bootstrap::start(&storage, &seal, devices.clone(), NodeOptions::default()).await?;
         let kept = if node.status().initialized { kept.again() } else { kept };
         let token = prepare(&node, self.root_token.clone()).await?;
         let ready = Ready::new(node, devices, bound, Limits::default())?;

@@ -1,4 +1,10 @@
-//! `operator`: initialise, unseal, seal, and ask how a server is.
+//! `operator`: initialise, unseal, seal, and ask how a server is; below it the key ceremonies, snapshots, and moving a
+//! store to another seal.
+
+mod generate_root;
+mod migrate_seal;
+mod rekey;
+mod snapshot;
 
 use std::path::PathBuf;
 
@@ -45,7 +51,8 @@ The shares and the token are shown once and kept nowhere. Give each share to ano
 Examples:
   keyturn operator unseal                        asks for a share, does not show it
   keyturn operator unseal --share-file share.1   or - for standard input
-  keyturn operator unseal --reset                forget the shares given so far")]
+  keyturn operator unseal --reset                forget the shares given so far
+  keyturn operator unseal --migrate              move the store to the key that the configuration names")]
     Unseal {
         /// The share from a file, or - for standard input, instead of a prompt
         #[arg(long, value_name = "FILE|-", conflicts_with = "reset")]
@@ -53,6 +60,9 @@ Examples:
         /// Forget the shares given so far
         #[arg(long)]
         reset: bool,
+        /// Move the store from its shares to the key that the configuration names, once there are enough of them
+        #[arg(long, conflicts_with = "reset")]
+        migrate: bool,
         #[command(flatten)]
         format: FormatArgs,
     },
@@ -70,18 +80,43 @@ Exits with 0 if the server is unsealed, with 2 if it is sealed.")]
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Make new unseal shares in the place of the old ones
+    #[command(subcommand)]
+    Rekey(rekey::Action),
+    /// Make a root token from the unseal shares, for those who have none
+    #[command(subcommand)]
+    GenerateRoot(generate_root::Action),
+    /// Begin a new data key: what is written from now on is sealed under it
+    #[command(after_help = "Examples:\n  keyturn operator rotate")]
+    Rotate,
+    /// Show the newest data key's number, age and use
+    #[command(after_help = "\
+Examples:
+  keyturn operator key-status
+  keyturn operator key-status --format json | jq .encryptions")]
+    KeyStatus {
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// Copy the whole store to a file, look at such a file, restore it
+    #[command(subcommand)]
+    Snapshot(snapshot::Action),
+    MigrateSeal(migrate_seal::Args),
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     match &args.action {
         Action::Init { shares, threshold, format } => init(*shares, *threshold, format.format, context),
-        Action::Unseal { share_file, reset, format } => {
+        Action::Unseal { share_file, reset, migrate, format } => {
             let client = context.client_without_token()?;
             let reply = if *reset {
                 client.put("sys/unseal", &json!({ "reset": true }))?
             } else {
                 let share = input::credential("the unseal share", share_file.as_deref())?;
-                let body: Fields = [("key".to_owned(), SecretJson::from_text(&share))].into();
+                let mut body: Fields = [("key".to_owned(), SecretJson::from_text(&share))].into();
+                if *migrate {
+                    body.insert("migrate".to_owned(), SecretJson::from_text(&"true".into()));
+                }
                 client.put("sys/unseal", &Exposed(&body))?
             };
             print_status(&reply.json()?, reply.json()?, format.format)?;
@@ -98,6 +133,42 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             let status: SealStatus = reply.json()?;
             print_status(&status, reply.json()?, format.format)?;
             Ok(if status.sealed { Exit::STATUS_SEALED } else { Exit::Done })
+        }
+        Action::Rotate => {
+            context.client()?.put("sys/rotate", &json!({}))?;
+            output::print_line("a new data key is in use")?;
+            Ok(Exit::Done)
+        }
+        Action::KeyStatus { format } => {
+            let client = context.client()?;
+            output::print_data(&client.get("sys/key-status")?.data()?, format.format)?;
+            Ok(Exit::Done)
+        }
+        Action::Rekey(action) => rekey::run(action, context).map(|()| Exit::Done),
+        Action::GenerateRoot(action) => generate_root::run(action, context).map(|()| Exit::Done),
+        Action::Snapshot(action) => snapshot::run(action, context).map(|()| Exit::Done),
+        Action::MigrateSeal(args) => migrate_seal::run(args).map(|()| Exit::Done),
+    }
+}
+
+/// The body of a ceremony's step: a share, asked for or from a file, and the nonce of the ceremony that it is meant for.
+fn step(what: &str, share_file: Option<&std::path::Path>, nonce: &str) -> Result<Fields, Failure> {
+    let share = input::credential(what, share_file)?;
+    Ok([("key".to_owned(), SecretJson::from_text(&share)), ("nonce".to_owned(), SecretJson::from_text(&nonce.into()))]
+        .into())
+}
+
+/// The ceremony that a share is meant for: the one that is named, else the one under way, whose name is shown so that
+/// people can compare it.
+fn nonce_of(named: Option<&str>, under_way: &str) -> Result<String, Failure> {
+    match named {
+        Some(nonce) => Ok(nonce.to_owned()),
+        None if under_way.is_empty() => {
+            Err(Failure::Usage("there is none under way that a share could be for".to_owned()))
+        }
+        None => {
+            note(&format!("the operation's nonce is {under_way}: compare it with the one that whoever started it has"));
+            Ok(under_way.to_owned())
         }
     }
 }

@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
 };
 
+use keyturn_core::node::NodeOptions;
+
 use crate::{
     bootstrap::{self, Ready, StartError},
     config::Config,
@@ -60,7 +62,8 @@ impl Server {
 async fn serve(config: Config) -> Result<(), StartError> {
     let bound = serving::bind(&config.listeners).await?;
     let devices = bootstrap::open_audit(&config.audit).await?;
-    let node = bootstrap::start(&config.storage, &config.seal, devices.clone()).await?;
+    let options = NodeOptions { open_ceremonies: config.open_ceremonies };
+    let node = bootstrap::start(&config.storage, &config.seal, devices.clone(), options).await?;
     bootstrap::report_state(&node.status());
     Ready::new(node, devices, bound, config.limits)?.serve().await;
     Ok(())

@@ -12,4 +12,4 @@ mod sys;
 pub use envelope::{Auth, Envelope, Errors, Keys};
 pub use kv::{Fields, Metadata, VersionMetadata, VersionState, Versioned};
 pub use secret_json::SecretJson;
-pub use sys::{Initialized, MountInfo, SealStatus};
+pub use sys::{Initialized, MountInfo, Rekey, RootGeneration, SealStatus};

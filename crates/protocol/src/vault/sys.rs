@@ -54,3 +54,49 @@ pub struct MountInfo {
     /// The engine's settings; `version` is `"2"` for a key-value engine with versions.
     pub options: Option<BTreeMap<String, String>>,
 }
+
+/// The answers of `sys/rekey/…`: how far a rekey or its verification is, and at its end the new shares.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Rekey {
+    /// Names the ceremony, or the verification that the answer is about.
+    pub nonce: String,
+    /// Whether there is one under way.
+    pub started: bool,
+    /// How many of the new shares will open the store.
+    pub t: u64,
+    /// How many new shares there will be.
+    pub n: u64,
+    /// How many shares were given so far.
+    pub progress: u64,
+    /// How many are needed.
+    pub required: u64,
+    /// Whether the new shares must be given back before they are in force.
+    pub verification_required: bool,
+    /// Names the verification that is waited for; empty if none is.
+    pub verification_nonce: String,
+    /// Whether this was the last step.
+    pub complete: bool,
+    /// The new shares in base64.
+    pub keys_base64: Vec<SecretString>,
+}
+
+/// The answers of `sys/generate-root/…`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RootGeneration {
+    /// Names the ceremony.
+    pub nonce: String,
+    /// Whether there is one under way.
+    pub started: bool,
+    /// How many shares were given so far.
+    pub progress: u64,
+    /// How many are needed.
+    pub required: u64,
+    /// Whether this was the last step.
+    pub complete: bool,
+    /// The token, combined with the one-time password.
+    pub encoded_token: String,
+    /// The one-time password, if the server made it.
+    pub otp: SecretString,
+}
