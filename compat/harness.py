@@ -150,14 +150,15 @@ def dev_server(directory, *arguments):
     return Process(token=token, command=command, directory=directory, environment=environment).start()
 
 
-def configured_server(directory, log_level="info"):
-    """Starts an uninitialised server whose data lies in `directory`/data."""
+def configured_server(directory, log_level="info", more=""):
+    """Starts an uninitialised server whose data lies in `directory`/data; `more` is added to its configuration."""
     port = free_port()
     if OTHER_UNINITIALISED:
         command = shlex.split(OTHER_UNINITIALISED.format(port=port, directory=directory))
     else:
         configuration = directory / "keyturn.toml"
-        configuration.write_text(CONFIGURATION.format(directory=directory, port=port, log_level=log_level))
+        text = CONFIGURATION.format(directory=directory, port=port, log_level=log_level)
+        configuration.write_text(f"{text}\n{more}")
         command = [str(BINARY), "server", "--config", str(configuration)]
     address = f"http://127.0.0.1:{port}"
     return Process(address=address, command=command, directory=directory, is_keyturn=not OTHER_UNINITIALISED).start()

@@ -134,7 +134,7 @@ impl Reply {
 
     /// Whether the answer goes out without an envelope.
     pub(super) fn is_plain(&self) -> bool {
-        self.plain.is_some()
+        self.plain.is_some() || self.stream.is_some()
     }
 
     /// Whether there is an answer to wrap: not if there is nothing to say, nor if it is one already, or has no envelope.
