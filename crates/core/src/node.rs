@@ -185,7 +185,7 @@ impl Node {
         outbound: Arc<dyn Outbound>,
         configured: Vec<ConfiguredDevice>,
     ) -> Result<Arc<Self>, NodeError> {
-        Self::start_with(seal, clock, factory, configured, NodeOptions::default()).await
+        Self::start_with(seal, clock, factory, outbound, configured, NodeOptions::default()).await
     }
 
     /// Like [`Node::start`], with options.
@@ -196,6 +196,7 @@ impl Node {
         seal: Arc<dyn Seal>,
         clock: Arc<dyn Clock>,
         factory: Arc<dyn DeviceFactory>,
+        outbound: Arc<dyn Outbound>,
         configured: Vec<ConfiguredDevice>,
         options: NodeOptions,
     ) -> Result<Arc<Self>, NodeError> {

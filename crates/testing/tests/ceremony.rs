@@ -17,7 +17,16 @@ use keyturn_testing::TestNode;
 async fn open(node: &Node, operation: Operation, path: &str) -> Result<Permit, Refusal> {
     let data = SecretBytes::default();
     let core = node.core().expect("open");
-    let ask = Ask { request_id: "test", operation, path, token: None, remote: None, data: &data, wrap_ttl: None };
+    let ask = Ask {
+        request_id: "test",
+        operation,
+        path,
+        token: None,
+        remote: None,
+        data: &data,
+        headers: &[],
+        wrap_ttl: None,
+    };
     let (exchange, admitted) = core.admit(ask).await;
     exchange.conclude(Answer::default()).await.expect("audited");
     admitted
@@ -126,6 +135,7 @@ async fn of_concurrent_shares_one_issues_the_token() {
         token: Some(&token),
         remote: None,
         data: &data,
+        headers: &[],
         wrap_ttl: None,
     };
     let (exchange, admitted) = core.admit(ask).await;
