@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, Timestamp},
     cubbyhole::Cubbyhole,
     door::Permit,
+    identity::{Identity, Standing, oidc::Oidc},
     keys,
     kv::Kv,
     lease::Leases,
@@ -36,6 +37,8 @@ pub struct Core {
     password_policies: PasswordPolicies,
     quotas: Quotas,
     settings: Settings,
+    identity: Arc<Identity>,
+    oidc: Oidc,
     tokens: Arc<Tokens>,
     kv: Kv,
     logins: Logins,
@@ -78,9 +81,15 @@ impl Core {
         if !policies.exists(crate::policy::builtin::DEFAULT) {
             policies.create_default().await?;
         }
-        let tokens = Arc::new(Tokens::new(Arc::clone(&store), Arc::clone(&policies), Arc::clone(&mounts)));
+        let identity = Arc::new(Identity::load(Arc::clone(&store), Arc::clone(&mounts)).await?);
+        let tokens = Arc::new(Tokens::new(
+            Arc::clone(&store),
+            Arc::clone(&policies),
+            Arc::clone(&mounts),
+            Arc::clone(&identity),
+        ));
         let audit_devices = AuditDevices::load(Arc::clone(&store), factory, configured).await?;
-        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), outbound);
+        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&identity), outbound);
         tokens.index_leases().await?;
         let core = Self {
             kv: Kv::new(Arc::clone(&store)),
@@ -90,9 +99,11 @@ impl Core {
             password_policies: PasswordPolicies::new(Arc::clone(&store)),
             quotas: Quotas::load(Arc::clone(&store), Arc::clone(&mounts)).await?,
             settings: Settings::load(Arc::clone(&store)).await?,
+            oidc: Oidc::load(Arc::clone(&store), Arc::clone(&identity)).await?,
             store,
             mounts,
             policies,
+            identity,
             tokens,
             logins,
             audit_devices,
@@ -145,15 +156,17 @@ impl Core {
         self.mounts.enable_unguarded(secret).await
     }
 
-    /// One round of upkeep: removes tokens and secret ids that have ended, writes down what is counted in memory.
+    /// One round of upkeep: removes tokens and secret ids that have ended, rotates keys of identity tokens, writes down
+    /// what is counted in memory.
     ///
     /// # Errors
     /// When the store fails; the next round goes on where this one stopped.
     pub async fn tend(&self) -> Result<(), StoreError> {
         let expired = self.tokens.expire_due().await;
         let tidied = self.logins.tend(&self.mounts.all()).await;
+        let rotated = self.oidc.tend().await;
         self.write_down().await?;
-        expired.map(|_| ()).and(tidied)
+        expired.map(|_| ()).and(tidied).and(rotated)
     }
 
     /// Writes down what is counted in memory: access dates, and how far the audit logs have come.
@@ -217,7 +230,11 @@ impl Core {
     /// When there is no such token.
     pub async fn acl_of(&self, permit: Permit, which: Which<'_>) -> Result<Arc<Acl>, TokenError> {
         let entry = self.tokens.lookup(permit, which).await?;
-        Ok(self.policies.acl(&entry.policies))
+        match self.identity.standing(&entry.entity_id) {
+            Standing::Alone => Ok(self.policies.acl(&entry.policies)),
+            Standing::For(effective) => Ok(self.policies.access(&entry.policies, &effective).acl),
+            Standing::Refused => Err(TokenError::BadToken),
+        }
     }
 
     /// The newest data key's term, age and use.
@@ -278,6 +295,18 @@ impl Core {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Entities and groups.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Identity tokens.
+    #[must_use]
+    pub fn oidc(&self) -> &Oidc {
+        &self.oidc
     }
 
     /// The tokens.

@@ -35,6 +35,13 @@
 //! auth/<uuid>/role/<name>                  a role of a JWT (login::jwt::JwtRole) or Kubernetes mount
 //! auth/<uuid>/cert/<name>                  a trusted certificate (login::cert::CertEntry)
 //! auth/<uuid>/crl/<name>                   the serial numbers of a revocation list (login::cert)
+//! identity/entity/<uuid>                   an entity with its aliases (identity::Entity)
+//! identity/group/<uuid>                    a group with its alias (identity::Group)
+//! identity/member/<uuid>/<uuid>            a group's member: the group, the entity
+//! identity/oidc/config                     the issuer of identity tokens
+//! identity/oidc/key/<name>                 a key that signs identity tokens: all about it that is public
+//! identity/oidc/private/<uuid>             the private part of one generation of such a key, in PKCS #8
+//! identity/oidc/role/<name>                what identity tokens say
 //! ```
 //!
 //! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
@@ -253,6 +260,50 @@ pub(crate) fn cert_crls(mount: &str) -> Key {
 
 pub(crate) fn cert_crl(mount: &str, name: &str) -> Key {
     of_auth(mount, "crl", name)
+}
+
+/// The prefix of all entities.
+pub(crate) const ENTITIES: &[u8] = b"identity/entity/";
+/// The prefix of all groups.
+pub(crate) const GROUPS: &[u8] = b"identity/group/";
+/// The prefix of all members of all groups.
+pub(crate) const MEMBERS: &[u8] = b"identity/member/";
+/// The issuer of identity tokens.
+pub(crate) const OIDC_CONFIG: &[u8] = b"identity/oidc/config";
+/// The prefix of all keys that sign identity tokens.
+pub(crate) const OIDC_KEYS: &[u8] = b"identity/oidc/key/";
+/// The prefix of their private parts.
+pub(crate) const OIDC_PRIVATE: &[u8] = b"identity/oidc/private/";
+/// The prefix of all roles of identity tokens.
+pub(crate) const OIDC_ROLES: &[u8] = b"identity/oidc/role/";
+
+pub(crate) fn entity(id: &str) -> Key {
+    join(&[ENTITIES, id.as_bytes()])
+}
+
+pub(crate) fn group(id: &str) -> Key {
+    join(&[GROUPS, id.as_bytes()])
+}
+
+/// The prefix of all members of a group.
+pub(crate) fn members(group: &str) -> Key {
+    join(&[MEMBERS, group.as_bytes(), b"/"])
+}
+
+pub(crate) fn member(group: &str, entity: &str) -> Key {
+    join(&[MEMBERS, group.as_bytes(), b"/", entity.as_bytes()])
+}
+
+pub(crate) fn oidc_key(name: &str) -> Key {
+    join(&[OIDC_KEYS, name.as_bytes()])
+}
+
+pub(crate) fn oidc_private(id: &str) -> Key {
+    join(&[OIDC_PRIVATE, id.as_bytes()])
+}
+
+pub(crate) fn oidc_role(name: &str) -> Key {
+    join(&[OIDC_ROLES, name.as_bytes()])
 }
 
 /// The prefixes under which a mount keeps everything it has.

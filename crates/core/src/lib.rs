@@ -5,7 +5,7 @@
 //! [`outbound::Outbound`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
-//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`] and [`login`] are what it can do with one.
+//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`] and [`identity`] are what it can do with one.
 
 pub mod audit;
 pub mod audit_devices;
@@ -17,6 +17,7 @@ pub mod core;
 pub mod cubbyhole;
 pub mod door;
 pub mod duration;
+pub mod identity;
 mod keys;
 pub mod kv;
 pub mod lease;

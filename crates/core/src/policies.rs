@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::{
     barrier::Batch,
     door::Permit,
+    identity::{Access, Effective},
     keys,
     policy::{
         self, Acl, Policy,
@@ -41,9 +42,30 @@ pub enum PolicyError {
 /// What holds between two changes of policies.
 #[derive(Default)]
 struct Snapshot {
+    /// Grows with each change; what was compiled for an identity says of which one it is.
+    generation: u64,
     policies: HashMap<String, Arc<Policy>>,
     texts: HashMap<String, String>,
     compiled: RwLock<HashMap<Box<[String]>, Arc<Acl>>>,
+}
+
+impl Snapshot {
+    fn held(&self, names: &[String]) -> Vec<Arc<Policy>> {
+        names.iter().filter_map(|name| self.policies.get(name).cloned()).collect()
+    }
+
+    fn acl(&self, names: &[String]) -> Arc<Acl> {
+        if let Some(acl) = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(names) {
+            return Arc::clone(acl);
+        }
+        let acl = Arc::new(Acl::compile(&self.held(names)));
+        let mut compiled = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
+        if compiled.len() >= COMPILED_SETS {
+            compiled.clear();
+        }
+        compiled.insert(names.into(), Arc::clone(&acl));
+        acl
+    }
 }
 
 /// All policies.
@@ -68,7 +90,7 @@ impl Policies {
 
     /// Reads all policies anew. What was compiled is dropped: rules are compiled once per change.
     pub(crate) async fn reload(&self) -> Result<(), StoreError> {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot { generation: self.snapshot.load().generation + 1, ..Snapshot::default() };
         snapshot.policies.insert(ROOT.to_owned(), Arc::new(Policy::root()));
         for (name, text) in self.store.read_all::<String>(keys::POLICIES).await? {
             let name = String::from_utf8_lossy(&name).into_owned();
@@ -92,18 +114,21 @@ impl Policies {
 
     /// The compiled rules of whoever holds `names` (sorted).
     pub(crate) fn acl(&self, names: &[String]) -> Arc<Acl> {
+        self.snapshot.load().acl(names)
+    }
+
+    /// What a token of `token_policies` may do that stands for an entity.
+    pub(crate) fn access(&self, token_policies: &[String], effective: &Effective) -> Access {
         let snapshot = self.snapshot.load();
-        if let Some(acl) = snapshot.compiled.read().unwrap_or_else(PoisonError::into_inner).get(names) {
-            return Arc::clone(acl);
-        }
-        let held: Vec<_> = names.iter().filter_map(|name| snapshot.policies.get(name).cloned()).collect();
-        let acl = Arc::new(Acl::compile(&held));
-        let mut compiled = snapshot.compiled.write().unwrap_or_else(PoisonError::into_inner);
-        if compiled.len() >= COMPILED_SETS {
-            compiled.clear();
-        }
-        compiled.insert(names.into(), Arc::clone(&acl));
-        acl
+        effective.access(token_policies, snapshot.generation, |names| {
+            let shared = snapshot.acl(names);
+            let held = snapshot.held(names);
+            if held.iter().any(|policy| policy.is_templated()) {
+                Arc::new(shared.filled_in(&held, effective))
+            } else {
+                shared
+            }
+        })
     }
 
     /// Whether a token may usefully name this policy.

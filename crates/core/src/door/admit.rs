@@ -12,6 +12,7 @@ use super::{Answer, Ask, Caller, Exchange, Permit, special};
 use crate::{
     audit::AuditFailure,
     core::Core,
+    identity::Standing,
     mount::{Engine, Routed},
     policy::{AclAsk, Decision, Grant, Operation},
     secret::SecretString,
@@ -103,6 +104,10 @@ impl Core {
         if !token::address_allowed(&presented.entry.bound_cidrs, address) {
             return Ok(None);
         }
+        let standing = self.identity().standing(&presented.entry.entity_id);
+        if matches!(standing, Standing::Refused) {
+            return Ok(None);
+        }
         if uses && presented.entry.uses > 0 {
             match self.tokens().take_use(presented).await? {
                 None => return Ok(None),
@@ -110,8 +115,14 @@ impl Core {
             }
         }
         let Presented { id, entry } = presented;
-        let acl = self.policies().acl(&entry.policies);
-        let caller = Arc::new(Caller { id, entry, acl });
+        let (acl, identity) = match standing {
+            Standing::For(effective) => {
+                let access = self.policies().access(&entry.policies, &effective);
+                (access.acl, Some((effective, access.policies)))
+            }
+            Standing::Alone | Standing::Refused => (self.policies().acl(&entry.policies), None),
+        };
+        let caller = Arc::new(Caller { id, entry, acl, identity });
         exchange.caller = Some(Arc::clone(&caller));
         Ok(Some(caller))
     }
@@ -156,6 +167,7 @@ impl Core {
                 None => true,
             },
             Engine::Cubbyhole => self.cubbyhole().exists(caller, rest).await?,
+            Engine::Identity => rest.strip_prefix("oidc/").is_none_or(|rest| self.oidc().exists(rest)),
             Engine::System => true,
         };
         Ok(if exists { Operation::Update } else { Operation::Create })

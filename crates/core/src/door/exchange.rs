@@ -98,7 +98,12 @@ impl<'a> Exchange<'a> {
             clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_response_keys),
             auth: answer.issued.map(|issued| IssuedAuth {
                 client_token: &issued.token,
-                auth: AuthRecord { num_uses: uses(&issued.entry), ..describe(&issued.entry) },
+                auth: AuthRecord {
+                    policies: &issued.policies,
+                    identity_policies: &issued.identity_policies,
+                    num_uses: uses(&issued.entry),
+                    ..describe(&issued.entry)
+                },
             }),
             auth_text: answer.unwrapped_auth.map(SecretBytes::expose_secret),
             wrapped: answer.wrapped,
@@ -125,6 +130,8 @@ impl<'a> Exchange<'a> {
 
     fn request(&self, time: Timestamp) -> RequestRecord<'_> {
         let auth = self.caller.as_ref().map(|caller| AuthRecord {
+            policies: caller.policies(),
+            identity_policies: caller.identity().map_or(&[], |identity| &identity.policies),
             allowed: Some(self.refusal.is_none()),
             remaining_uses: uses(&caller.entry),
             ..describe(&caller.entry)
@@ -178,7 +185,7 @@ fn describe(entry: &Entry) -> AuthRecord<'_> {
         metadata: (!entry.meta.is_empty()).then_some(&entry.meta),
         num_uses: 0,
         remaining_uses: 0,
-        entity_id: "",
+        entity_id: &entry.entity_id,
         token_type: entry.kind.name(),
         token_ttl: entry.ttl,
         token_issue_time: Some(entry.created),

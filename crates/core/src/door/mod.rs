@@ -20,6 +20,7 @@ pub use permit::Permit;
 
 use crate::{
     audit::HeaderRecord,
+    identity::Effective,
     policy::{Acl, Operation},
     secret::{SecretBytes, SecretString},
     token::{Entry, TokenId},
@@ -52,6 +53,8 @@ pub struct Caller {
     pub(crate) id: TokenId,
     pub(crate) entry: Entry,
     pub(crate) acl: Arc<Acl>,
+    /// The entity that the token stands for, with all its policies.
+    pub(crate) identity: Option<(Arc<Effective>, Arc<[String]>)>,
 }
 
 impl Caller {
@@ -59,6 +62,18 @@ impl Caller {
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    /// The entity that the token stands for.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Effective> {
+        self.identity.as_ref().map(|(effective, _)| &**effective)
+    }
+
+    /// The policies of the token and of its entity; sorted.
+    #[must_use]
+    pub fn policies(&self) -> &[String] {
+        self.identity.as_ref().map_or(&self.entry.policies, |(_, policies)| policies)
     }
 
     pub(crate) fn id(&self) -> &TokenId {

@@ -18,6 +18,7 @@ pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
             ];
             OPEN.contains(&rest.trim_end_matches('/')) || rest.starts_with("internal/ui/mounts/")
         }
+        Engine::Identity => rest.starts_with("oidc/.well-known/"),
         Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => false,
     }
 }
@@ -84,7 +85,8 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
         | Engine::Oidc
         | Engine::Kubernetes
         | Engine::Cert
-        | Engine::Cubbyhole => false,
+        | Engine::Cubbyhole
+        | Engine::Identity => false,
     }
 }
 
@@ -111,6 +113,8 @@ mod tests {
         assert!(!is_open(Engine::Cubbyhole, "wrapping/lookup"));
         assert!(is_open(Engine::System, "internal/ui/namespaces/"));
         assert!(!is_open(Engine::System, "internal/specs/openapi/x") && !is_open(Engine::System, "replication/x"));
+        assert!(is_open(Engine::Identity, "oidc/.well-known/keys"));
+        assert!(!is_open(Engine::Identity, "oidc/token/r"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::TokenSettings;
 use crate::{
     clock,
+    identity::{Identity, IdentityError},
     mount::Mount,
     policy::builtin::{NameError, NameUse, ROOT, validate_name},
     store::Store,
@@ -31,6 +32,9 @@ pub enum IssueError {
     /// The bounds leave no time at all.
     #[error("the token would have no time to live: look at the TTLs of the mount and of the role or user")]
     NoTime,
+    /// The entity is disabled, or could not be made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The token could not be stored.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -68,16 +72,19 @@ pub(super) struct Proven<'a> {
 pub(super) struct Issuer {
     store: Arc<Store>,
     tokens: Arc<Tokens>,
+    identity: Arc<Identity>,
 }
 
 impl Issuer {
-    pub(super) fn new(store: Arc<Store>, tokens: Arc<Tokens>) -> Self {
-        Self { store, tokens }
+    pub(super) fn new(store: Arc<Store>, tokens: Arc<Tokens>, identity: Arc<Identity>) -> Self {
+        Self { store, tokens, identity }
     }
 
-    /// Issues a token without a parent.
+    /// Issues a token without a parent, to the entity that is known under the login's alias.
     pub(super) async fn issue(&self, proven: Proven<'_>) -> Result<Issued, IssueError> {
-        let (entry, warnings) = draft(proven, self.store.now())?;
+        let (mount, who) = (proven.mount, proven.identity.clone());
+        let (mut entry, warnings) = draft(proven, self.store.now())?;
+        entry.entity_id = self.identity.log_in(mount, &who).await?;
         let issued = self.tokens.issue(entry, None).await?;
         Ok(Issued { warnings, ..issued })
     }
@@ -146,7 +153,7 @@ pub(super) mod tests {
         mount::{Engine, MountConfig},
     };
 
-    pub(in crate::login) fn mount() -> Mount {
+    pub(crate) fn mount() -> Mount {
         Mount {
             path: "auth/team/userpass/".to_owned(),
             engine: Engine::UserPass,

@@ -27,6 +27,7 @@ pub use settings::{LoginTokenType, SettingsError, TokenSettings};
 use self::{approle::AppRole, cert::Cert, issue::Issuer, jwt::Jwt, kubernetes::Kubernetes, userpass::UserPass};
 use crate::{
     core::Core,
+    identity::Identity,
     keys,
     mount::{Engine, Mount},
     outbound::Outbound,
@@ -59,8 +60,13 @@ pub struct Logins {
 }
 
 impl Logins {
-    pub(crate) fn new(store: Arc<Store>, tokens: Arc<Tokens>, outbound: Arc<dyn Outbound>) -> Self {
-        let issuer = Arc::new(Issuer::new(Arc::clone(&store), tokens));
+    pub(crate) fn new(
+        store: Arc<Store>,
+        tokens: Arc<Tokens>,
+        identity: Arc<Identity>,
+        outbound: Arc<dyn Outbound>,
+    ) -> Self {
+        let issuer = Arc::new(Issuer::new(Arc::clone(&store), tokens, identity));
         let approle = AppRole::new(Arc::clone(&store), Arc::clone(&issuer));
         let userpass = UserPass::new(Arc::clone(&store), Arc::clone(&issuer));
         let jwt = Jwt::new(Arc::clone(&store), Arc::clone(&issuer), Arc::clone(&outbound));
@@ -164,7 +170,7 @@ pub(crate) async fn terms(
         Engine::Jwt | Engine::Oidc => jwt::terms(store, mount, entry).await.map(Some),
         Engine::Kubernetes => kubernetes::terms(store, mount, entry).await.map(Some),
         Engine::Cert => cert::terms(store, mount, entry, certificates).await.map(Some),
-        Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => Ok(None),
+        Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole | Engine::Identity => Ok(None),
     }
 }
 
@@ -176,6 +182,11 @@ fn name_of(given: &str) -> Result<String, InvalidName> {
         && given.starts_with(is_word)
         && given.ends_with(is_word);
     if fits { Ok(given.to_lowercase()) } else { Err(InvalidName { name: given.chars().take(80).collect() }) }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    pub(crate) use super::issue::tests::mount;
 }
 
 #[cfg(test)]

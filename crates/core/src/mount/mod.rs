@@ -39,6 +39,8 @@ pub enum Engine {
     Kubernetes,
     /// Logins by a TLS client certificate.
     Cert,
+    /// Entities, groups and identity tokens, `identity/`.
+    Identity,
 }
 
 impl Engine {
@@ -81,13 +83,14 @@ impl Engine {
             Self::Oidc => "oidc",
             Self::Kubernetes => "kubernetes",
             Self::Cert => "cert",
+            Self::Identity => "identity",
         }
     }
 
     /// Whether the engine belongs to the server and can be neither disabled nor moved.
     #[must_use]
     pub fn is_builtin(self) -> bool {
-        matches!(self, Self::System | Self::Token | Self::Cubbyhole)
+        matches!(self, Self::System | Self::Token | Self::Cubbyhole | Self::Identity)
     }
 
     /// Whether the engine is an auth method.

@@ -157,12 +157,13 @@ impl Mounts {
         Ok(())
     }
 
-    /// Mounts what every server has: `sys/`, `auth/token/` and `cubbyhole/`.
+    /// Mounts what every server has: `sys/`, `auth/token/`, `cubbyhole/` and `identity/`.
     pub(crate) async fn enable_builtins(&self) -> Result<(), MountError> {
         for (path, engine, description) in [
             ("sys/", Engine::System, "system endpoints used for control, policy and debugging"),
             ("auth/token/", Engine::Token, "token based credentials"),
             ("cubbyhole/", Engine::Cubbyhole, "per-token private secret storage"),
+            ("identity/", Engine::Identity, "identity store"),
         ] {
             if !self.table.load().contains_key(path) {
                 let mount = self.build(Enable {
@@ -200,6 +201,12 @@ impl Mounts {
     pub fn at(&self, path: &str) -> Option<Arc<Mount>> {
         let table = self.table.load();
         table.get(path).or_else(|| table.get(&format!("{path}/"))).cloned()
+    }
+
+    /// The mount with this accessor.
+    #[must_use]
+    pub fn with_accessor(&self, accessor: &str) -> Option<Arc<Mount>> {
+        self.table.load().values().find(|mount| mount.accessor == accessor).cloned()
     }
 
     /// All mounts, by path.

@@ -12,16 +12,26 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Policy;
 use super::capability::{Capabilities, Capability};
 use super::constraint::Constraints;
 use super::index::WildIndex;
 use super::operation::Operation;
 use super::pattern::{PathPattern, WildPattern};
+use super::{PathRule, Policy, Values};
 
 /// Every policy of a token, compiled; built once per change, asked per request without allocating.
+///
+/// The stanzas that hold for anybody are compiled once for a set of policies. Those with templates in them are few, and
+/// are compiled for each identity on top of it.
 #[derive(Debug)]
 pub struct Acl {
+    pub(super) shared: Arc<Rules>,
+    /// What the identity adds. A path that is in both is here with the demands of both.
+    pub(super) own: Option<Rules>,
+}
+
+#[derive(Debug)]
+pub(super) struct Rules {
     pub(super) root: bool,
     pub(super) exact: HashMap<String, Permissions>,
     pub(super) wild: WildIndex<Permissions>,
@@ -107,21 +117,45 @@ impl Acl {
         let mut exact: HashMap<String, Permissions> = HashMap::new();
         let mut wild: HashMap<&WildPattern, Permissions> = HashMap::new();
         for rule in policies.iter().flat_map(|policy| policy.rules()) {
-            let permissions = match &rule.pattern {
-                PathPattern::Exact(path) => exact.entry(path.clone()).or_default(),
-                PathPattern::Wild(pattern) => wild.entry(pattern).or_default(),
-                PathPattern::Templated => continue,
-            };
-            permissions.capabilities = permissions.capabilities.union(rule.capabilities);
-            permissions.constraints.merge(&rule.constraints);
+            match &rule.pattern {
+                PathPattern::Exact(path) => exact.entry(path.clone()).or_default().add(rule),
+                PathPattern::Wild(pattern) => wild.entry(pattern).or_default().add(rule),
+                PathPattern::Templated(_) => {}
+            }
         }
         let wild = wild.into_iter().map(|(pattern, permissions)| (pattern.clone(), permissions)).collect();
-        Self { root: policies.iter().any(|policy| policy.is_root()), exact, wild: WildIndex::new(wild) }
+        let root = policies.iter().any(|policy| policy.is_root());
+        Self { shared: Arc::new(Rules { root, exact, wild: WildIndex::new(wild) }), own: None }
+    }
+
+    /// The same rules, and those of the templated stanzas of `policies` that `values` fill in. `self` is what
+    /// [`Acl::compile`] made of the same policies.
+    #[must_use]
+    pub fn filled_in(&self, policies: &[Arc<Policy>], values: &dyn Values) -> Self {
+        let mut exact: HashMap<String, Permissions> = HashMap::new();
+        let mut wild: HashMap<WildPattern, Permissions> = HashMap::new();
+        for rule in policies.iter().flat_map(|policy| policy.rules()) {
+            let PathPattern::Templated(template) = &rule.pattern else { continue };
+            match template.fill(values, rule.capabilities.denies()) {
+                Some(PathPattern::Exact(path)) => {
+                    let shared = || self.shared.exact.get(&path).cloned().unwrap_or_default();
+                    exact.entry(path.clone()).or_insert_with(shared).add(rule);
+                }
+                Some(PathPattern::Wild(pattern)) => {
+                    let same = || self.shared.wild.iter().find(|(other, _)| **other == pattern);
+                    let shared = || same().map(|(_, permissions)| permissions.clone()).unwrap_or_default();
+                    wild.entry(pattern.clone()).or_insert_with(shared).add(rule);
+                }
+                Some(PathPattern::Templated(_)) | None => {}
+            }
+        }
+        let own = Rules { root: false, exact, wild: WildIndex::new(wild.into_iter().collect()) };
+        Self { shared: Arc::clone(&self.shared), own: Some(own) }
     }
 
     /// Decides one request.
     pub fn allows(&self, ask: &AclAsk<'_>) -> Decision {
-        if self.root {
+        if self.shared.root {
             return Decision::Granted(Grant { root: true, sudo: true, ..Grant::default() });
         }
         let Some(needed) = ask.operation.capability() else {
@@ -140,7 +174,7 @@ impl Acl {
     /// list would be granted by the path without its trailing slash counts.
     #[must_use]
     pub fn capabilities(&self, path: &str) -> Vec<&'static str> {
-        if self.root {
+        if self.shared.root {
             return vec!["root"];
         }
         self.find(path, true).map_or(Capabilities::NONE, |permissions| permissions.capabilities).names()
@@ -153,27 +187,49 @@ impl Acl {
         let mount = mount_path.trim_matches('/');
         let itself = |path: &str| self.find(path, true).is_some_and(Permissions::grants_any);
         let below = |path: &str| path.strip_prefix(mount).is_some_and(|rest| mount.is_empty() || rest.starts_with('/'));
-        self.root
+        let in_rules = |rules: &Rules| {
+            rules.exact.iter().any(|(path, permissions)| permissions.grants_any() && below(path))
+                || rules.wild.iter().any(|(pattern, permissions)| {
+                    permissions.grants_any() && (mount.is_empty() || pattern.reaches_below(mount))
+                })
+        };
+        self.shared.root
             || itself(&format!("{mount}/"))
-            || self.exact.iter().any(|(path, permissions)| permissions.grants_any() && below(path))
-            || self.wild.iter().any(|(pattern, permissions)| {
-                permissions.grants_any() && (mount.is_empty() || pattern.reaches_below(mount))
-            })
+            || in_rules(&self.shared)
+            || self.own.as_ref().is_some_and(in_rules)
     }
 
     /// The one rule that decides on `path`.
     fn find(&self, path: &str, list: bool) -> Option<&Permissions> {
         let path = path.trim_start_matches('/');
         let bare = if list { path.strip_suffix('/') } else { None };
-        self.exact
-            .get(path)
-            .or_else(|| self.exact.get(bare?))
-            .or_else(|| self.wild.find(path))
-            .or_else(|| self.wild.find(bare?))
+        self.exact(path).or_else(|| self.exact(bare?)).or_else(|| self.wild(path)).or_else(|| self.wild(bare?))
+    }
+
+    fn exact(&self, path: &str) -> Option<&Permissions> {
+        self.own.as_ref().and_then(|own| own.exact.get(path)).or_else(|| self.shared.exact.get(path))
+    }
+
+    fn wild(&self, path: &str) -> Option<&Permissions> {
+        let shared = self.shared.wild.find(path);
+        let own = self.own.as_ref().and_then(|own| own.wild.find(path));
+        let found = match (own, shared) {
+            // Of the same pattern in both, the identity's own has the demands of both.
+            (Some(own), Some(shared)) if own.0.rank() > shared.0.rank() => Some(shared),
+            (Some(own), _) => Some(own),
+            (None, shared) => shared,
+        };
+        found.map(|(_, permissions)| permissions)
     }
 }
 
 impl Permissions {
+    /// Takes another stanza on the same path in.
+    fn add(&mut self, rule: &PathRule) {
+        self.capabilities = self.capabilities.union(rule.capabilities);
+        self.constraints.merge(&rule.constraints);
+    }
+
     const fn grants_any(&self) -> bool {
         self.capabilities.grants_any()
     }

@@ -45,14 +45,14 @@ impl<T> WildIndex<T> {
         Self { groups }
     }
 
-    /// What the rule of highest priority that matches `path` carries.
-    pub(super) fn find(&self, path: &str) -> Option<&T> {
+    /// The rule of highest priority that matches `path`, and what it carries.
+    pub(super) fn find(&self, path: &str) -> Option<(&WildPattern, &T)> {
         let not_after = self.groups.partition_point(|group| group.head.as_str() <= path);
         let mut at = beginning(&self.groups, not_after.checked_sub(1), path);
         while let Some(group) = at.and_then(|index| self.groups.get(index)) {
             let rest = path.get(group.head.len()..)?;
-            if let Some((_, value)) = group.rules.iter().find(|(pattern, _)| pattern.matches_after_head(rest)) {
-                return Some(value);
+            if let Some((pattern, value)) = group.rules.iter().find(|(pattern, _)| pattern.matches_after_head(rest)) {
+                return Some((pattern, value));
             }
             at = group.parent;
         }

@@ -14,6 +14,7 @@ mod operation;
 mod parse;
 mod pattern;
 mod resultant;
+mod template;
 pub(crate) mod tree;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use operation::Operation;
 pub use parse::{MAX_DEPTH, MAX_POLICY_BYTES};
 pub use pattern::PatternError;
 pub use resultant::{Resultant, ResultantRule};
+pub use template::Values;
 
 use pattern::PathPattern;
 
@@ -99,6 +101,6 @@ impl PathRule {
     /// Whether the path holds `{{…}}`.
     #[must_use]
     pub const fn is_templated(&self) -> bool {
-        matches!(self.pattern, PathPattern::Templated)
+        matches!(self.pattern, PathPattern::Templated(_))
     }
 }

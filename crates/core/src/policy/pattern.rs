@@ -12,6 +12,8 @@
 
 use std::cmp::Reverse;
 
+use super::template::Template;
+
 /// A parsed path of a policy stanza.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum PathPattern {
@@ -20,7 +22,7 @@ pub(super) enum PathPattern {
     /// Matches by `*`, `+` or both.
     Wild(WildPattern),
     /// Holds a `{{…}}` that only an identity can fill in; matches nothing without one.
-    Templated,
+    Templated(Template),
 }
 
 /// A path that cannot be used in a policy.
@@ -46,8 +48,16 @@ impl PathPattern {
         if path.contains("+*") {
             return Err(PatternError::PlusStar);
         }
-        if is_templated(path)? {
-            return Ok(Self::Templated);
+        match Template::parse(path)? {
+            Some(template) => Ok(Self::Templated(template)),
+            None => Self::parse_filled(path),
+        }
+    }
+
+    /// Parses `path`, in which braces mean nothing.
+    pub(super) fn parse_filled(path: &str) -> Result<Self, PatternError> {
+        if path.contains("+*") {
+            return Err(PatternError::PlusStar);
         }
         let (text, glob) = path.strip_suffix('*').map_or((path, false), |text| (text, true));
         let wildcards = text.split('/').filter(|segment| *segment == "+").count();
@@ -56,22 +66,6 @@ impl PathPattern {
         }
         Ok(Self::Wild(WildPattern::new(text, wildcards, glob)))
     }
-}
-
-/// Whether `path` holds templates; an error if their braces do not pair up.
-fn is_templated(path: &str) -> Result<bool, PatternError> {
-    let mut pieces = path.split("{{");
-    if pieces.next().is_some_and(|before| before.contains("}}")) {
-        return Err(PatternError::UnbalancedTemplate);
-    }
-    let mut found = false;
-    for piece in pieces {
-        if piece.matches("}}").count() != 1 {
-            return Err(PatternError::UnbalancedTemplate);
-        }
-        found = true;
-    }
-    Ok(found)
 }
 
 /// A path with at least one wildcard.
@@ -120,6 +114,11 @@ impl WildPattern {
     /// Sorts patterns with heads of equal length by priority, the highest first.
     pub(super) fn priority(&self) -> impl Ord + use<'_> {
         (self.glob, self.wildcards, Reverse(self.text.len()), Reverse(self.text.as_str()))
+    }
+
+    /// Sorts any patterns by priority, the highest first.
+    pub(super) fn rank(&self) -> impl Ord + use<'_> {
+        (Reverse(self.head), self.priority())
     }
 
     /// Whether `rest`, a path without this pattern's head, matches.
@@ -177,7 +176,7 @@ mod tests {
         match PathPattern::parse(pattern).unwrap() {
             PathPattern::Exact(text) => text == path,
             PathPattern::Wild(wild) => path.strip_prefix(wild.head()).is_some_and(|rest| wild.matches_after_head(rest)),
-            PathPattern::Templated => false,
+            PathPattern::Templated(_) => false,
         }
     }
 
@@ -236,7 +235,7 @@ mod tests {
     #[test]
     fn templates_are_recognised_and_their_braces_checked() {
         for path in ["a/{{identity.entity.id}}/*", "{{ identity.entity.name }}", "{{a}}/{{b}}/+"] {
-            assert_eq!(PathPattern::parse(path), Ok(PathPattern::Templated), "{path}");
+            assert!(matches!(PathPattern::parse(path), Ok(PathPattern::Templated(_))), "{path}");
         }
         for path in ["a/{{b", "a/b}}", "{{a}}b}}", "{{a{{b}}"] {
             assert_eq!(PathPattern::parse(path), Err(PatternError::UnbalancedTemplate), "{path}");

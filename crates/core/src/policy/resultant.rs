@@ -1,5 +1,7 @@
 //! All that an [`Acl`] grants, as user interfaces ask for it to show or hide what can be done.
 
+use std::collections::BTreeMap;
+
 use super::acl::{Acl, Permissions};
 use super::constraint::Constraints;
 
@@ -29,17 +31,20 @@ impl Acl {
     /// Everything that it grants and denies.
     #[must_use]
     pub fn resultant(&self) -> Resultant {
-        if self.root {
+        if self.shared.root {
             return Resultant { root: true, ..Resultant::default() };
         }
-        let sorted = |mut rules: Vec<ResultantRule>| {
-            rules.sort_by(|one, other| one.path.cmp(&other.path));
-            rules
+        // What the identity adds to a path comes later, with the demands of both.
+        let (mut exact, mut prefixes) = (BTreeMap::new(), BTreeMap::new());
+        for rules in std::iter::once(&*self.shared).chain(&self.own) {
+            exact.extend(rules.exact.iter().map(|(path, permissions)| (path.as_str(), permissions)));
+            let wild = rules.wild.iter();
+            prefixes.extend(wild.filter_map(|(pattern, permissions)| Some((pattern.as_prefix()?, permissions))));
+        }
+        let all = |rules: BTreeMap<&str, &Permissions>| {
+            rules.into_iter().map(|(path, permissions)| told(path, permissions)).collect()
         };
-        let exact = self.exact.iter().map(|(path, permissions)| told(path, permissions));
-        let prefixes =
-            self.wild.iter().filter_map(|(pattern, permissions)| Some(told(pattern.as_prefix()?, permissions)));
-        Resultant { root: false, exact: sorted(exact.collect()), prefixes: sorted(prefixes.collect()) }
+        Resultant { root: false, exact: all(exact), prefixes: all(prefixes) }
     }
 }
 

@@ -14,7 +14,9 @@ use crate::{
     barrier::Batch,
     clock,
     door::{Caller, Permit},
+    identity::IdentityError,
     keys,
+    login::LoginIdentity,
     mount::DEFAULT_LEASE_TTL,
     policy::builtin::{NameUse, validate_name},
     secret::SecretString,
@@ -59,6 +61,8 @@ pub struct CreateToken {
     pub num_uses: i64,
     /// Seconds that each renewal gives; needs sudo.
     pub period: u64,
+    /// The alias, at `auth/token/`, of the entity that it is to stand for; only with a role that allows it.
+    pub entity_alias: String,
 }
 
 /// A token at the moment it is issued: the only time that it is seen.
@@ -68,6 +72,10 @@ pub struct Issued {
     pub token: SecretString,
     /// What is known of it.
     pub entry: Entry,
+    /// Its policies and those of its entity; sorted.
+    pub policies: Vec<String>,
+    /// Those of its entity; sorted.
+    pub identity_policies: Vec<String>,
     /// What there is to say about it.
     pub warnings: Vec<String>,
 }
@@ -113,6 +121,7 @@ impl Tokens {
         let id = check_id(ask.id.as_ref(), sudo)?;
         let mut entry = draft(&ask, role.as_ref(), kind, path, policies, self.store.now());
         entry.parent = (!orphan).then(|| caller.id().clone());
+        entry.entity_id = self.entity_of(&ask, role.as_ref(), &caller, orphan).await?;
         entry.bound_cidrs = match &role {
             Some(role) => role.bound_cidrs.clone(),
             None if orphan => Vec::new(),
@@ -128,6 +137,31 @@ impl Tokens {
         Ok(Issued { warnings, ..issued })
     }
 
+    /// The entity that a new token stands for: the one that is asked for by its alias, or its parent's.
+    async fn entity_of(
+        &self,
+        ask: &CreateToken,
+        role: Option<&Role>,
+        caller: &Caller,
+        orphan: bool,
+    ) -> Result<String, TokenError> {
+        if ask.entity_alias.is_empty() {
+            return Ok(if orphan { String::new() } else { caller.entry().entity_id.clone() });
+        }
+        let role =
+            role.ok_or_else(|| TokenError::invalid("'entity_alias' is only allowed in combination with token role"))?;
+        if !role.allows_alias(&ask.entity_alias) {
+            return Err(TokenError::invalid("invalid 'entity_alias' value"));
+        }
+        let mount = self.mounts.at("auth/token/").ok_or(TokenError::BadToken)?;
+        let who = LoginIdentity { alias: ask.entity_alias.clone(), ..LoginIdentity::default() };
+        self.identity.log_in(&mount, &who).await.map_err(|error| match error {
+            IdentityError::Disabled => TokenError::invalid("entity from given entity alias is disabled"),
+            IdentityError::Store(error) => error.into(),
+            error => TokenError::invalid(error.to_string()),
+        })
+    }
+
     /// Stores a service token or seals a batch token. `entry.parent`, if any, must still exist.
     pub(crate) async fn issue(&self, mut entry: Entry, id: Option<SecretString>) -> Result<Issued, TokenError> {
         if entry.kind == TokenKind::Batch {
@@ -141,7 +175,7 @@ impl Tokens {
                 ));
             }
             self.store.counters.batch_tokens.count();
-            return Ok(Issued { token, entry, warnings: Vec::new() });
+            return Ok(self.issued(token, entry, Vec::new()));
         }
         if entry.path.len() > MAX_ISSUER_PATH {
             return Err(TokenError::invalid(format!(
@@ -155,7 +189,16 @@ impl Tokens {
         entry.accessor = self.new_accessor()?;
         self.insert(&self.id_of(&token), &entry).await?;
         self.store.counters.service_tokens.count();
-        Ok(Issued { token, entry, warnings: Vec::new() })
+        Ok(self.issued(token, entry, Vec::new()))
+    }
+
+    /// What is told of a token that is handed out.
+    pub(super) fn issued(&self, token: SecretString, entry: Entry, warnings: Vec<String>) -> Issued {
+        let identity_policies = self.identity.policies_of(&entry.entity_id);
+        let mut policies: Vec<String> = entry.policies.iter().chain(&identity_policies).cloned().collect();
+        policies.sort();
+        policies.dedup();
+        Issued { token, entry, policies, identity_policies, warnings }
     }
 
     pub(crate) fn new_token(&self) -> Result<SecretString, StoreError> {

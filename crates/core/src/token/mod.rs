@@ -22,7 +22,9 @@ pub use role::{Role, RoleTokenType};
 
 use crate::{
     barrier::{Batch, Mac, MacPurpose},
-    clock, codec, keys,
+    clock, codec,
+    identity::Identity,
+    keys,
     mount::Mounts,
     policies::Policies,
     secret::SecretString,
@@ -75,11 +77,17 @@ pub struct Tokens {
     store: Arc<Store>,
     policies: Arc<Policies>,
     mounts: Arc<Mounts>,
+    identity: Arc<Identity>,
 }
 
 impl Tokens {
-    pub(crate) fn new(store: Arc<Store>, policies: Arc<Policies>, mounts: Arc<Mounts>) -> Self {
-        Self { store, policies, mounts }
+    pub(crate) fn new(
+        store: Arc<Store>,
+        policies: Arc<Policies>,
+        mounts: Arc<Mounts>,
+        identity: Arc<Identity>,
+    ) -> Self {
+        Self { store, policies, mounts, identity }
     }
 
     pub(crate) fn store(&self) -> &Store {

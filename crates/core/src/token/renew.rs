@@ -44,7 +44,7 @@ impl Tokens {
                 batch = batch.put(keys::token_expiry(end, &id.0), Store::encode(&())?);
             }
             if let Commit::Committed(_) = self.store.commit(batch).await? {
-                return Ok(Issued { token, entry, warnings });
+                return Ok(self.issued(token, entry, warnings));
             }
         }
     }

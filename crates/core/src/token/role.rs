@@ -65,7 +65,7 @@ pub struct Role {
     pub renewable: bool,
     /// Ends the tokens' path.
     pub path_suffix: String,
-    /// Kept for clients.
+    /// Aliases, at `auth/token/`, of entities that its tokens may stand for; globs, in any case of their letters.
     pub allowed_entity_aliases: Vec<String>,
     /// Service or batch.
     pub token_type: RoleTokenType,
@@ -144,6 +144,12 @@ impl Role {
             ));
         }
         Ok(policies)
+    }
+
+    /// Whether a token may stand for the entity with this alias.
+    pub(super) fn allows_alias(&self, alias: &str) -> bool {
+        let alias = alias.to_lowercase();
+        self.allowed_entity_aliases.iter().any(|allowed| glob_matches(&allowed.to_lowercase(), &alias))
     }
 
     fn disallows(&self, policy: &str) -> bool {

@@ -51,10 +51,12 @@ pub(super) struct Connections<S> {
     service: S,
     limits: Limits,
     gate: Arc<Gate>,
+    /// Whether they are TLS.
+    secure: bool,
 }
 
 impl<S: Handler> Connections<S> {
-    pub(super) fn new(service: S, limits: Limits, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(service: S, limits: Limits, gate: Arc<Gate>, secure: bool) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
         // The watch below does what hyper's timeout would, without a timer per request.
         http.http1().header_read_timeout(None).max_buf_size(limits.max_header_bytes);
@@ -62,7 +64,7 @@ impl<S: Handler> Connections<S> {
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
-        Self { http, service, limits, gate }
+        Self { http, service, limits, gate, secure }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -116,6 +118,9 @@ pub(super) async fn serve_connection<I, S>(
     let service = service_fn(|request: Request<Incoming>| {
         let at_work = AtWork::begin(&pulse);
         let mut request = request.map(Body::new);
+        if connections.secure {
+            request.extensions_mut().insert(super::Secure);
+        }
         request.extensions_mut().insert(Peer(peer));
         if let Some(certificates) = &certificates {
             request.extensions_mut().insert(certificates.clone());

@@ -47,6 +47,10 @@ impl ClientCertificates {
     }
 }
 
+/// The connection is TLS; an extension of every request on one that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Secure;
+
 /// What answers requests: an [`axum::Router`], or any service of that shape. It is cloned per request.
 pub trait Handler:
     tower_service::Service<
@@ -89,7 +93,7 @@ pub async fn serve(
     let most = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let gate = Arc::new(Gate::default());
-    let connections = Arc::new(Connections::new(service, limits, gate.clone()));
+    let connections = Arc::new(Connections::new(service, limits, gate.clone(), tls.is_some()));
     loop {
         let (slot, stream, peer) = tokio::select! {
             next = next_connection(&listener, &slots) => next,

@@ -12,6 +12,7 @@ use keyturn_core::{
     ceremony::CeremonyError,
     cubbyhole::CubbyholeError,
     door::Refusal,
+    identity::{IdentityError, oidc::OidcError},
     kv::KvError,
     lease::LeaseError,
     login::{
@@ -193,7 +194,28 @@ impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::Token(error) => error.into(),
+            IssueError::Identity(error) => error.into(),
             error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Disabled => Self::denied(),
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Invalid(_) => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<OidcError> for Failure {
+    fn from(error: OidcError) -> Self {
+        match error {
+            OidcError::Store(error) => error.into(),
+            OidcError::Signing => Self::internal(&error, ""),
+            OidcError::Invalid(_) => Self::bad_request(error.to_string()),
         }
     }
 }

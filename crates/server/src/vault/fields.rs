@@ -176,6 +176,26 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// A map of texts, as [`Fields::map`] takes it, or one or several texts `name=value`.
+    pub(super) fn pairs(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        let Ok(Some(items)) = self.list_of_texts(name) else { return self.map(name) };
+        let split = |item: &String| item.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        match items.iter().map(split).collect() {
+            Some(pairs) => Ok(Some(pairs)),
+            None => self.map(name),
+        }
+    }
+
+    /// One text or several, as they are.
+    fn list_of_texts(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+        self.convert(name, "text or a list of texts", |value| match value {
+            Value::String(text) if text.trim_start().starts_with('{') => None,
+            Value::String(text) => Some(vec![text].into_iter().filter(|text| !text.is_empty()).collect()),
+            Value::Array(items) => items.into_iter().map(scalar_text).collect(),
+            _ => None,
+        })
+    }
+
     /// A value of a shape that core knows.
     pub(super) fn shaped<T: DeserializeOwned>(&self, name: &str, expected: &str) -> Result<Option<T>, Failure> {
         let Some(text) = self.raw(name) else { return Ok(None) };

@@ -14,6 +14,7 @@ mod cubbyhole;
 mod error;
 mod fields;
 mod help;
+mod identity;
 mod in_flight;
 mod json_check;
 mod kv;
@@ -182,7 +183,7 @@ impl Vault {
 
     /// Admits a request, has it handled, and lets the answer out once it is recorded.
     async fn exchange(&self, core: &Arc<Core>, parsed: &Parsed) -> Result<Response<Body>, Failure> {
-        let path = fold_names(core, &parsed.path);
+        let path = identity::stored_spelling(core, &parsed.path).unwrap_or_else(|| fold_names(core, &parsed.path));
         let standing = core.rate_limit(&path, parsed.remote.map(|remote| remote.ip()), &parsed.data).await?;
         let headers = core.settings().record_headers(|name| parsed.header(name));
         let ask = Ask {

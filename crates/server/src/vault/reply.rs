@@ -41,6 +41,8 @@ pub(super) struct Reply {
     plain: Option<(&'static str, Bytes)>,
     /// Whether `data` stands alone, without the envelope.
     bare: bool,
+    /// Whether `data` is the whole answer, without an envelope.
+    bare: bool,
 }
 
 #[derive(Serialize)]
@@ -54,6 +56,8 @@ struct Auth<'a> {
     accessor: &'a str,
     policies: &'a [String],
     token_policies: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    identity_policies: &'a [String],
     metadata: Option<&'a std::collections::BTreeMap<String, String>>,
     lease_duration: u64,
     renewable: bool,
@@ -182,6 +186,11 @@ impl Reply {
         Self { at_top: true, ..self }
     }
 
+    /// Without an envelope, for clients that know nothing of it.
+    pub(super) fn bare(self) -> Self {
+        Self { bare: true, ..self }
+    }
+
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status: Some(status), ..self }
     }
@@ -233,6 +242,9 @@ impl Reply {
         if self.is_empty() {
             return json(self.status.unwrap_or(StatusCode::NO_CONTENT), Bytes::new());
         }
+        if self.bare {
+            return json(self.status.unwrap_or(StatusCode::OK), Bytes::from_owner(self.data.unwrap_or_default()));
+        }
         // A wrapped answer's id is known to whoever unwraps it, as with Vault.
         let request_id = if self.wrapped.is_some() { "" } else { request_id };
         let body = self.verbatim.take().unwrap_or_else(|| self.envelope(request_id, engine));
@@ -278,12 +290,13 @@ fn auth_text(issued: &Issued) -> SecretBytes {
     let auth = Auth {
         client_token: issued.token.expose_secret(),
         accessor: &entry.accessor,
-        policies: &entry.policies,
+        policies: &issued.policies,
         token_policies: &entry.policies,
+        identity_policies: &issued.identity_policies,
         metadata: (!entry.meta.is_empty()).then_some(&entry.meta),
         lease_duration: ttl,
         renewable: entry.renewable,
-        entity_id: "",
+        entity_id: &entry.entity_id,
         token_type: entry.kind.name(),
         orphan: entry.parent.is_none(),
         mfa_requirement: None,
@@ -291,7 +304,7 @@ fn auth_text(issued: &Issued) -> SecretBytes {
     };
     // Escaping makes at most six bytes of one; the buffer must not grow, or a copy of the token stays behind.
     let lengths =
-        entry.policies.iter().chain(entry.meta.keys()).chain(entry.meta.values()).map(|text| text.len() * 12 + 16);
+        issued.policies.iter().chain(entry.meta.keys()).chain(entry.meta.values()).map(|text| text.len() * 18 + 24);
     let mut text = SecretBytes::new(Vec::with_capacity(1024 + issued.token.len() * 6 + lengths.sum::<usize>()));
     // Writing plain text and numbers to memory cannot fail.
     _ = serde_json::to_writer(text.expose_secret_mut(), &auth);

@@ -7,9 +7,11 @@ use std::{
 };
 
 use axum::body::Body;
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use keyturn_core::{
     duration,
+    identity::oidc::is_authority,
     mount::Engine,
     policy::Operation,
     secret::{SecretBytes, SecretString},
@@ -19,7 +21,7 @@ use keyturn_core::{
 use super::{error::Failure, json_check::check_json, request_id};
 use crate::{
     limits::{Limits, read_body},
-    listener::{ClientCertificates, Peer},
+    listener::{ClientCertificates, Peer, Secure},
 };
 
 /// The longest path, in bytes, after decoding.
@@ -48,6 +50,8 @@ pub(super) struct Parsed {
     pub(super) wants_open_metrics: bool,
     headers: HeaderMap,
     engine: OnceLock<Engine>,
+    /// The server's address as the request names it (`https://host:port`); empty where nobody asks for it.
+    pub(super) origin: String,
 }
 
 impl Parsed {
@@ -78,6 +82,7 @@ impl Parsed {
             return Err(Failure::bad_request("the path is too long for its answer to be wrapped"));
         }
         let wants_open_metrics = path == "sys/metrics" && accepts(&parts.headers, "application/openmetrics-text");
+        let origin = if path.starts_with("identity/oidc/") { origin_of(&parts) } else { String::new() };
         let request_id = request_id::next().map_err(|error| Failure::internal(&error, ""))?;
         Ok(Self {
             request_id,
@@ -93,6 +98,7 @@ impl Parsed {
             wants_open_metrics,
             headers: parts.headers,
             engine: OnceLock::new(),
+            origin,
         })
     }
 
@@ -131,6 +137,17 @@ fn is_upload(path: &str) -> bool {
         "sys/storage/snapshot-force",
     ];
     UPLOADS.contains(&path)
+}
+
+/// What the client calls this server. What is no host is left out.
+fn origin_of(parts: &Parts) -> String {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or(parts.uri.authority().map(hyper::http::uri::Authority::as_str));
+    let tls = parts.extensions.get::<Secure>().is_some();
+    match host.filter(|host| is_authority(host)) {
+        Some(host) => format!("{}://{host}", if tls { "https" } else { "http" }),
+        None => String::new(),
+    }
 }
 
 fn operation_of(method: &Method, query: &[(String, String)]) -> Result<Operation, Failure> {

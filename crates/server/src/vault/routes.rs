@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use keyturn_core::{mount::Engine, policy::Operation, storage::BoxFuture};
 use matchit::{InsertError, Router};
 
-use super::{Outcome, auth, call::Call, cubbyhole, kv, sys};
+use super::{Outcome, auth, call::Call, cubbyhole, identity, kv, sys};
 
 /// What answers an operation on a path.
 pub(super) type Handler = for<'a> fn(Call<'a>) -> BoxFuture<'a, Outcome>;
@@ -319,6 +319,49 @@ fn cert() -> Result<Table, InsertError> {
     })
 }
 
+fn identity() -> Result<Table, InsertError> {
+    Ok(table! {
+        "entity"                        => { write: identity::entity::write }
+        "entity/id"                     => { list: identity::entity::list_by_id }
+        "entity/id/"                    => { list: identity::entity::list_by_id }
+        "entity/id/{id}"                => { read: identity::entity::read, write: identity::entity::write, delete: identity::entity::delete }
+        "entity/name"                   => { list: identity::entity::list_by_name }
+        "entity/name/"                  => { list: identity::entity::list_by_name }
+        "entity/name/{*name}"           => { read: identity::entity::read, write: identity::entity::write, delete: identity::entity::delete }
+        "entity/batch-delete"           => { write: identity::entity::delete_batch }
+        "entity/merge"                  => { write: identity::entity::merge }
+        "entity-alias"                  => { write: identity::entity_alias::write }
+        "entity-alias/id"               => { list: identity::entity_alias::list }
+        "entity-alias/id/"              => { list: identity::entity_alias::list }
+        "entity-alias/id/{id}"          => { read: identity::entity_alias::read, write: identity::entity_alias::write, delete: identity::entity_alias::delete }
+        "group"                         => { write: identity::group::write }
+        "group/id"                      => { list: identity::group::list_by_id }
+        "group/id/"                     => { list: identity::group::list_by_id }
+        "group/id/{id}"                 => { read: identity::group::read, write: identity::group::write, delete: identity::group::delete }
+        "group/name"                    => { list: identity::group::list_by_name }
+        "group/name/"                   => { list: identity::group::list_by_name }
+        "group/name/{*name}"            => { read: identity::group::read, write: identity::group::write, delete: identity::group::delete }
+        "group-alias"                   => { write: identity::group_alias::write }
+        "group-alias/id"                => { list: identity::group_alias::list }
+        "group-alias/id/"               => { list: identity::group_alias::list }
+        "group-alias/id/{id}"           => { read: identity::group_alias::read, write: identity::group_alias::write, delete: identity::group_alias::delete }
+        "lookup/entity"                 => { write: identity::lookup::entity }
+        "lookup/group"                  => { write: identity::lookup::group }
+        "oidc/config"                   => { read: identity::oidc::read_config, write: identity::oidc::write_config }
+        "oidc/key"                      => { list: identity::oidc_key::list }
+        "oidc/key/"                     => { list: identity::oidc_key::list }
+        "oidc/key/{name}"               => { read: identity::oidc_key::read, write: identity::oidc_key::write, delete: identity::oidc_key::delete }
+        "oidc/key/{name}/rotate"        => { write: identity::oidc_key::rotate }
+        "oidc/role"                     => { list: identity::oidc_role::list }
+        "oidc/role/"                    => { list: identity::oidc_role::list }
+        "oidc/role/{name}"              => { read: identity::oidc_role::read, write: identity::oidc_role::write, delete: identity::oidc_role::delete }
+        "oidc/token/{name}"             => { read: identity::oidc::issue }
+        "oidc/introspect"               => { write: identity::oidc::introspect }
+        "oidc/.well-known/openid-configuration" => { read: identity::oidc::discovery }
+        "oidc/.well-known/keys"         => { read: identity::oidc::public_keys }
+    })
+}
+
 /// The tables of all engines.
 pub(super) struct Routes(HashMap<Engine, Table>);
 
@@ -336,6 +379,7 @@ impl Routes {
             (Engine::Oidc, jwt()?),
             (Engine::Kubernetes, kubernetes()?),
             (Engine::Cert, cert()?),
+            (Engine::Identity, identity()?),
         ])))
     }
 

@@ -38,6 +38,7 @@ async fn issue(call: Call<'_>, orphan: bool, with_role: bool) -> Outcome {
         display_name: fields.text("display_name")?.unwrap_or_default(),
         num_uses: fields.integer("num_uses")?.unwrap_or(0),
         period: fields.seconds("period")?.unwrap_or(0),
+        entity_alias: fields.text("entity_alias")?.unwrap_or_default(),
     };
     if ask.num_uses < 0 {
         return Err(Failure::bad_request("number of uses cannot be negative"));
@@ -60,20 +61,21 @@ pub(in super::super) async fn lookup_self(call: Call<'_>) -> Outcome {
     // The door has just found this token good; a counted one may have had its last use.
     let caller = call.permit.caller().cloned().ok_or_else(Failure::denied)?;
     call.permit.spend();
-    tell(caller.entry(), id.expose_secret(), now)
+    let inherited = caller.identity().map_or(&[][..], |identity| &identity.policies);
+    tell(caller.entry(), inherited, id.expose_secret(), now)
 }
 
 async fn look_up(call: Call<'_>, token: SecretString) -> Outcome {
     let now = call.core.now();
     let entry = call.core.tokens().lookup(call.permit, Which::Token(&token)).await?;
-    tell(&entry, token.expose_secret(), now)
+    tell(&entry, &call.core.identity().policies_of(&entry.entity_id), token.expose_secret(), now)
 }
 
 pub(in super::super) async fn lookup_accessor(call: Call<'_>) -> Outcome {
     let accessor = call.fields()?.required_text("accessor")?;
     let now = call.core.now();
     let entry = call.core.tokens().lookup(call.permit, Which::Accessor(&accessor)).await?;
-    tell(&entry, "", now)
+    tell(&entry, &call.core.identity().policies_of(&entry.entity_id), "", now)
 }
 
 pub(in super::super) async fn renew(call: Call<'_>) -> Outcome {
@@ -147,8 +149,8 @@ fn token_of(fields: &Fields<'_>) -> Result<SecretString, Failure> {
 }
 
 /// What is told of a token, with the token itself, which goes straight into memory that is wiped.
-fn tell(entry: &Entry, id: &str, now: keyturn_core::clock::Timestamp) -> Outcome {
-    let rest = serde_json::to_vec(&told(entry, now)).map_err(|error| Failure::internal(&error, ""))?;
+fn tell(entry: &Entry, inherited: &[String], id: &str, now: keyturn_core::clock::Timestamp) -> Outcome {
+    let rest = serde_json::to_vec(&told(entry, inherited, now)).map_err(|error| Failure::internal(&error, ""))?;
     let mut text = SecretBytes::new(Vec::with_capacity(rest.len() + id.len() * 6 + 16));
     let out = text.expose_secret_mut();
     out.extend_from_slice(b"{\"id\":");
@@ -160,13 +162,13 @@ fn tell(entry: &Entry, id: &str, now: keyturn_core::clock::Timestamp) -> Outcome
 }
 
 /// What is told of a token besides itself. Its parent is not: whoever could look that up would gain by it.
-fn told(entry: &Entry, now: keyturn_core::clock::Timestamp) -> Value {
+fn told(entry: &Entry, inherited: &[String], now: keyturn_core::clock::Timestamp) -> Value {
     let mut told = json!({
         "accessor": entry.accessor,
         "creation_time": entry.created.as_second(),
         "creation_ttl": entry.ttl,
         "display_name": entry.display_name,
-        "entity_id": "",
+        "entity_id": entry.entity_id,
         "expire_time": entry.expires,
         "explicit_max_ttl": entry.explicit_max_ttl,
         "issue_time": entry.created,
@@ -180,6 +182,7 @@ fn told(entry: &Entry, now: keyturn_core::clock::Timestamp) -> Value {
         "type": entry.kind.name(),
     });
     let optional = [
+        ("identity_policies", (!inherited.is_empty()).then(|| json!(inherited))),
         ("role", entry.role.as_ref().map(|role| json!(role))),
         ("period", (entry.period > 0).then(|| json!(entry.period))),
         ("bound_cidrs", (!entry.bound_cidrs.is_empty()).then(|| json!(told_cidrs(&entry.bound_cidrs)))),

@@ -64,7 +64,7 @@ fn apply(role: &mut Role, fields: &Fields<'_>) -> Result<(), Failure> {
         role.disallowed_policies_glob = globs.iter().map(|glob| glob.to_lowercase()).collect();
     }
     if let Some(aliases) = fields.list("allowed_entity_aliases")? {
-        role.allowed_entity_aliases = aliases;
+        role.allowed_entity_aliases = aliases.iter().map(|alias| alias.to_lowercase()).collect();
     }
     set(&mut role.orphan, fields.boolean("orphan")?);
     set(&mut role.renewable, fields.boolean("renewable")?);
