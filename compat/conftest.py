@@ -129,3 +129,62 @@ def limited(server, client, policy):
         return server.client(made["auth"]["client_token"])
 
     return make
+
+
+@pytest.fixture
+def identity(client):
+    """hvac's identity methods, as root."""
+    return client.secrets.identity
+
+
+@pytest.fixture
+def entity(identity):
+    """Makes entities that vanish after the test: `entity(**fields)` returns the new one's id."""
+    made = []
+
+    def make(name=None, **fields):
+        answer = identity.create_or_update_entity(name or unique("entity"), **fields)
+        made.append(answer["data"]["id"])
+        return made[-1]
+
+    yield make
+    for entity_id in made:
+        identity.delete_entity(entity_id)
+
+
+@pytest.fixture
+def group(identity):
+    """Makes groups that vanish after the test: `group(**fields)` returns the new one's id."""
+    made = []
+
+    def make(name=None, **fields):
+        answer = identity.create_or_update_group(name or unique("group"), **fields)
+        made.append(answer["data"]["id"])
+        return made[-1]
+
+    yield make
+    for group_id in made:
+        identity.delete_group(group_id)
+
+
+@pytest.fixture
+def accessor(client, userpass):
+    """The accessor of a userpass mount."""
+    return client.sys.list_auth_methods()[f"{userpass}/"]["accessor"]
+
+
+@pytest.fixture
+def login(server, client, userpass, identity):
+    """Logs a user in, made at the first time: `login(name)` returns the `auth` part of the answer."""
+    made = {}
+
+    def log_in(name, policies=""):
+        if name not in made:
+            client.auth.userpass.create_or_update_user(name, password="pw", policies=policies, mount_point=userpass)
+        auth = server.client("").auth.userpass.login(name, "pw", mount_point=userpass)["auth"]
+        made[name] = auth["entity_id"]
+        return auth
+
+    yield log_in
+    for entity_id in made.values():
+        identity.delete_entity(entity_id)

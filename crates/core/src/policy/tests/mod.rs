@@ -10,6 +10,7 @@ mod decisions;
 mod language;
 mod priority;
 mod reference;
+mod templates;
 
 fn acl(texts: &[&str]) -> Acl {
     let policies: Vec<_> = texts.iter().map(|text| Arc::new(Policy::parse("test", text).unwrap())).collect();
