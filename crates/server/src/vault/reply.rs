@@ -41,8 +41,6 @@ pub(super) struct Reply {
     plain: Option<(&'static str, Bytes)>,
     /// Whether `data` stands alone, without the envelope.
     bare: bool,
-    /// Whether `data` is the whole answer, without an envelope.
-    bare: bool,
 }
 
 #[derive(Serialize)]
@@ -143,7 +141,7 @@ impl Reply {
 
     /// Whether there is an answer to wrap: not if there is nothing to say, nor if it is one already, or has no envelope.
     pub(super) fn can_be_wrapped(&self) -> bool {
-        self.wrapped.is_none() && !self.bare && !self.is_empty()
+        self.wrapped.is_none() && !self.is_empty()
     }
 
     /// The answer to be wrapped, and the accessor of the token or secret in it.
@@ -172,7 +170,7 @@ impl Reply {
         Self { stream: Some(body), ..Self::default() }
     }
 
-    /// Data alone, as the key ceremonies have it.
+    /// Data alone, for clients that know of no envelope.
     pub(super) fn bare(self) -> Self {
         Self { bare: true, ..self }
     }
@@ -184,11 +182,6 @@ impl Reply {
 
     pub(super) fn at_top(self) -> Self {
         Self { at_top: true, ..self }
-    }
-
-    /// Without an envelope, for clients that know nothing of it.
-    pub(super) fn bare(self) -> Self {
-        Self { bare: true, ..self }
     }
 
     pub(super) fn with_status(self, status: StatusCode) -> Self {
@@ -241,9 +234,6 @@ impl Reply {
         }
         if self.is_empty() {
             return json(self.status.unwrap_or(StatusCode::NO_CONTENT), Bytes::new());
-        }
-        if self.bare {
-            return json(self.status.unwrap_or(StatusCode::OK), Bytes::from_owner(self.data.unwrap_or_default()));
         }
         // A wrapped answer's id is known to whoever unwraps it, as with Vault.
         let request_id = if self.wrapped.is_some() { "" } else { request_id };
