@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    access_key::AccessKeys,
     audit::{Broker, DeviceFactory},
     audit_devices::{AuditDevices, ConfiguredDevice},
     barrier::{Barrier, BarrierError, KeyStatus},
@@ -45,6 +46,7 @@ pub struct Core {
     cubbyhole: Cubbyhole,
     wrapping: Wrapping,
     leases: Leases,
+    access_keys: AccessKeys,
     audit_devices: AuditDevices,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
@@ -100,6 +102,7 @@ impl Core {
             quotas: Quotas::load(Arc::clone(&store), Arc::clone(&mounts)).await?,
             settings: Settings::load(Arc::clone(&store)).await?,
             oidc: Oidc::load(Arc::clone(&store), Arc::clone(&identity)).await?,
+            access_keys: AccessKeys::new(Arc::clone(&store), Arc::clone(&tokens)),
             store,
             mounts,
             policies,
@@ -135,6 +138,7 @@ impl Core {
             bound_cidrs: Vec::new(),
             last_renewal: None,
             entity_id: String::new(),
+            access_key: None,
         };
         self.tokens.issue(entry, id).await
     }
@@ -169,10 +173,12 @@ impl Core {
         expired.map(|_| ()).and(tidied).and(rotated)
     }
 
-    /// Writes down what is counted in memory: access dates, and how far the audit logs have come.
+    /// Writes down what is counted in memory: access dates, uses of access keys, and how far the audit
+    /// logs have come.
     pub(crate) async fn write_down(&self) -> Result<(), StoreError> {
         let heads = self.audit_devices.save_heads().await;
         self.kv.flush_accesses().await?;
+        self.access_keys.flush_uses().await?;
         heads
     }
 
@@ -343,6 +349,12 @@ impl Core {
     #[must_use]
     pub fn leases(&self) -> &Leases {
         &self.leases
+    }
+
+    /// The access keys of AWS's clients.
+    #[must_use]
+    pub fn access_keys(&self) -> &AccessKeys {
+        &self.access_keys
     }
 
     /// The audit devices.

@@ -21,6 +21,8 @@
 //! token/role/<name>                        a token role
 //! cubbyhole/<hash>/<name>                  what a token keeps in its cubbyhole
 //! wrapping/<hash>                          the answer that a wrapping token stands for (wrapping)
+//! access-key/id/<id>                       an access key (access_key::AccessKey), without its secret
+//! access-key/secret/<id>                   its secret: the characters themselves
 //! kv/<uuid>/config                         a versioned mount's settings
 //! kv/<uuid>/meta/<name>                    a secret (kv::Secret)
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
@@ -62,6 +64,7 @@ pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
 pub(crate) const TOKEN_LEASES: &[u8] = b"token/lease/";
 pub(crate) const TOKEN_LEASES_INDEXED: &[u8] = b"token/leases-indexed";
 pub(crate) const TOKEN_ROLES: &[u8] = b"token/role/";
+pub(crate) const ACCESS_KEYS: &[u8] = b"access-key/id/";
 
 /// Joins the parts to a key.
 pub(crate) fn join(parts: &[&[u8]]) -> Key {
@@ -144,6 +147,14 @@ pub(crate) fn wrapping(token: &str) -> Key {
 
 pub(crate) fn token_role(name: &str) -> Key {
     join(&[TOKEN_ROLES, name.as_bytes()])
+}
+
+pub(crate) fn access_key(id: &str) -> Key {
+    join(&[ACCESS_KEYS, id.as_bytes()])
+}
+
+pub(crate) fn access_key_secret(id: &str) -> Key {
+    join(&[b"access-key/secret/", id.as_bytes()])
 }
 
 pub(crate) fn kv_config(mount: &str) -> Key {

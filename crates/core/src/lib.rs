@@ -5,8 +5,10 @@
 //! [`outbound::Outbound`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
-//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`] and [`identity`] are what it can do with one.
+//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`], [`identity`] and [`access_key`] are
+//! what it can do with one.
 
+pub mod access_key;
 pub mod audit;
 pub mod audit_devices;
 pub mod barrier;

@@ -6,6 +6,8 @@ use crate::secret::{Key256, SecretString};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
 /// The operating system could not give randomness. Nothing can be created safely without it.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the operating system's random source failed")]
@@ -60,6 +62,16 @@ impl Random {
             );
         }
         Ok(SecretString::new(text))
+    }
+
+    /// `length` of A to Z and 2 to 7, each of the 32 equally likely (5 bits a character); for ids that are no secrets.
+    ///
+    /// # Errors
+    /// When the operating system's source fails.
+    pub fn base32(&self, length: usize) -> Result<String, RandomError> {
+        let mut draw = vec![0; length];
+        self.fill(&mut draw)?;
+        Ok(draw.into_iter().map(|byte| char::from(BASE32[usize::from(byte % 32)])).collect())
     }
 
     /// A version 4 UUID (RFC 9562).

@@ -222,6 +222,7 @@ fn entry(path: &str, ttl: u64, created: Timestamp, accessor: String) -> Entry {
         bound_cidrs: Vec::new(),
         last_renewal: None,
         entity_id: String::new(),
+        access_key: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keyturn_core::{
     clock::SignedDuration,
     core::Core,
-    door::{Answer, Ask, Permit, Refusal},
+    door::{Answer, Ask, Credential, Permit, Refusal},
     kv::{KvError, NewVersion, Payload, Reading},
     node::NotReady,
     policy::Operation,
@@ -17,7 +17,16 @@ use keyturn_core::{
 use keyturn_testing::TestNode;
 
 fn ask<'a>(token: &'a SecretString, operation: Operation, path: &'a str, data: &'a SecretBytes) -> Ask<'a> {
-    Ask { request_id: "test", operation, path, token: Some(token), remote: None, data, headers: &[], wrap_ttl: None }
+    Ask {
+        request_id: "test",
+        operation,
+        path,
+        credential: Some(Credential::Token(token)),
+        remote: None,
+        data,
+        headers: &[],
+        wrap_ttl: None,
+    }
 }
 
 /// Asks for a permit and concludes with an empty answer.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use keyturn_core::{
     clock::SignedDuration,
     core::Core,
-    door::{Answer, Ask, Permit},
+    door::{Answer, Ask, Credential, Permit},
     login::{
         TokenSettings,
         approle::{AppRoleError, IssuedSecretId, NewSecretId, Role},
@@ -59,7 +59,7 @@ impl Fixture {
             request_id: "test",
             operation,
             path,
-            token: Some(&self.node.root_token),
+            credential: Some(Credential::Token(&self.node.root_token)),
             remote: Some(SocketAddr::from((LOOPBACK, 4711))),
             data: &data,
             headers: &[],

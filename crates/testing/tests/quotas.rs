@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use keyturn_core::{
-    door::{Answer, Ask},
+    door::{Answer, Ask, Credential},
     policy::Operation,
     quota::{QuotaConfig, Standing, WriteQuota},
     secret::SecretBytes,
@@ -24,7 +24,7 @@ macro_rules! permitted {
             request_id: "id",
             operation: $operation,
             path: $path,
-            token: Some(&$store.root_token),
+            credential: Some(Credential::Token(&$store.root_token)),
             remote: remote(),
             data: &data,
             headers: &[],
@@ -82,7 +82,7 @@ async fn a_refusal_is_recorded_with_its_reason() {
         request_id: "refused-request",
         operation: Operation::Update,
         path: "secret/data/a",
-        token: Some(&store.root_token),
+        credential: Some(Credential::Token(&store.root_token)),
         remote: remote(),
         data: &data,
         headers: &[],

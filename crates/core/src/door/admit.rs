@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Answer, Ask, Caller, Exchange, Permit, special};
+use super::{Answer, Ask, Caller, Credential, Exchange, Permit, special};
 use crate::{
     audit::AuditFailure,
     core::Core,
@@ -98,8 +98,12 @@ impl Core {
 
     /// Finds out who asks. A counted token loses a use here if the path asks for one, whatever comes of the request.
     async fn identify(&self, exchange: &mut Exchange<'_>, uses: bool) -> Result<Option<Arc<Caller>>, StoreError> {
-        let Some(token) = exchange.ask.token else { return Ok(None) };
-        let Some(mut presented) = self.tokens().resolve(token).await? else { return Ok(None) };
+        let presented = match exchange.ask.credential {
+            None => None,
+            Some(Credential::Token(token)) => self.tokens().resolve(token).await?,
+            Some(Credential::AccessKey(proven)) => Some(proven.presented.clone()),
+        };
+        let Some(mut presented) = presented else { return Ok(None) };
         let address = exchange.ask.remote.map(|remote| remote.ip());
         if !token::address_allowed(&presented.entry.bound_cidrs, address) {
             return Ok(None);
@@ -141,7 +145,7 @@ impl Core {
             let read: Named = serde_json::from_slice(data).map_err(|_| Refusal::NotWrapping)?;
             read.token.filter(|token| !token.is_empty())
         };
-        let token = named.as_ref().or(exchange.ask.token).ok_or(Refusal::Denied)?;
+        let token = named.as_ref().or(exchange.ask.token()).ok_or(Refusal::Denied)?;
         if self.wrapping().is_good(token).await? { Ok(named.is_none()) } else { Err(Refusal::NotWrapping) }
     }
 

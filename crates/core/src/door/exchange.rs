@@ -145,7 +145,7 @@ impl<'a> Exchange<'a> {
             mount_type: self.mount.as_ref().map(|mount| mount.engine.name()),
             mount_accessor: self.mount.as_ref().map(|mount| mount.accessor.as_str()),
             remote_address: self.ask.remote,
-            client_token: self.ask.token,
+            client_token: self.ask.token(),
             auth,
             data: (!self.ask.data.is_empty()).then(|| self.ask.data.expose_secret()),
             clear_names: self.mount.as_ref().map_or(&[], |mount| &mount.config.audit_non_hmac_request_keys),

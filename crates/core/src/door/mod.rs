@@ -21,6 +21,7 @@ pub use permit::Permit;
 use crate::{
     audit::HeaderRecord,
     identity::Effective,
+    access_key::Proven,
     policy::{Acl, Operation},
     secret::{SecretBytes, SecretString},
     token::{Entry, TokenId},
@@ -35,8 +36,8 @@ pub struct Ask<'a> {
     pub operation: Operation,
     /// The full path without a leading slash: `secret/data/db`.
     pub path: &'a str,
-    /// The token that was presented.
-    pub token: Option<&'a SecretString>,
+    /// What was presented to say who asks.
+    pub credential: Option<Credential<'a>>,
     /// Where the request came from.
     pub remote: Option<SocketAddr>,
     /// The request's parameters: the text of a JSON object. Empty: none.
@@ -45,6 +46,25 @@ pub struct Ask<'a> {
     pub headers: &'a [HeaderRecord],
     /// Seconds for which the answer is to be wrapped, if it is.
     pub wrap_ttl: Option<u64>,
+}
+
+impl<'a> Ask<'a> {
+    /// The token that was presented, if it was one.
+    pub(crate) fn token(&self) -> Option<&'a SecretString> {
+        match self.credential {
+            Some(Credential::Token(token)) => Some(token),
+            Some(Credential::AccessKey(_)) | None => None,
+        }
+    }
+}
+
+/// How somebody says who they are.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'a> {
+    /// A token, good or not.
+    Token(&'a SecretString),
+    /// The proof that the request was signed with an access key.
+    AccessKey(&'a Proven),
 }
 
 /// Who asks: a token that was good when the request came.

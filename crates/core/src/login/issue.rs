@@ -124,6 +124,7 @@ fn draft(proven: Proven<'_>, now: clock::Timestamp) -> Result<(Entry, Vec<String
         bound_cidrs: proven.bound_cidrs,
         last_renewal: None,
         entity_id: String::new(),
+        access_key: None,
     };
     Ok((entry, granted.warning.into_iter().collect()))
 }

@@ -19,8 +19,8 @@ use crate::{
     login::LoginIdentity,
     mount::DEFAULT_LEASE_TTL,
     policy::builtin::{NameUse, validate_name},
-    secret::SecretString,
-    storage::Commit,
+    secret::{SecretBytes, SecretString},
+    storage::{Commit, Key},
     store::{Store, StoreError},
 };
 
@@ -128,11 +128,7 @@ impl Tokens {
             None => caller.entry().bound_cidrs.clone(),
         };
         self.set_life(&mut entry, &ask, &caller, &mut warnings)?;
-        for policy in &entry.policies {
-            if !self.policies.exists(policy) {
-                warnings.push(format!("Policy {policy:?} does not exist"));
-            }
-        }
+        warnings.extend(self.missing_policies(&entry));
         let issued = self.issue(entry, id).await?;
         Ok(Issued { warnings, ..issued })
     }
@@ -187,7 +183,7 @@ impl Tokens {
             None => self.new_token()?,
         };
         entry.accessor = self.new_accessor()?;
-        self.insert(&self.id_of(&token), &entry).await?;
+        self.insert(&self.id_of(&token), &entry, &[]).await?;
         self.store.counters.service_tokens.count();
         Ok(self.issued(token, entry, Vec::new()))
     }
@@ -226,10 +222,19 @@ impl Tokens {
         Ok(batch)
     }
 
-    async fn insert(&self, id: &TokenId, entry: &Entry) -> Result<(), TokenError> {
+    /// Stores a service token, and records that rest on it, in one commit.
+    pub(super) async fn insert(
+        &self,
+        id: &TokenId,
+        entry: &Entry,
+        also: &[(Key, SecretBytes)],
+    ) -> Result<(), TokenError> {
         loop {
             let key = keys::token(&id.0);
             let mut batch = self.records(id, entry)?;
+            for (key, record) in also {
+                batch = batch.expect(key.clone(), None).put(key.clone(), record.clone());
+            }
             if let Some(parent) = &entry.parent {
                 // The parent must still be there when the child is written, or the child would outlive it.
                 let seen = self.find(parent).await?.ok_or(TokenError::BadToken)?;
@@ -242,13 +247,21 @@ impl Tokens {
                 Commit::Conflict(taken) if taken == key => {
                     return Err(TokenError::invalid("cannot create a token with a duplicate ID"));
                 }
+                Commit::Conflict(taken) if also.iter().any(|(key, _)| *key == taken) => {
+                    return Err(StoreError::Contended.into());
+                }
                 // The parent was renewed meanwhile: read it again.
                 Commit::Conflict(_) => {}
             }
         }
     }
 
-    fn policies_of(
+    pub(super) fn missing_policies(&self, entry: &Entry) -> Vec<String> {
+        let missing = entry.policies.iter().filter(|policy| !self.policies.exists(policy));
+        missing.map(|policy| format!("Policy {policy:?} does not exist")).collect()
+    }
+
+    pub(super) fn policies_of(
         &self,
         ask: &CreateToken,
         role: Option<&Role>,
@@ -279,14 +292,14 @@ impl Tokens {
         Ok(wanted)
     }
 
-    fn set_life(
+    pub(super) fn set_life(
         &self,
         entry: &mut Entry,
         ask: &CreateToken,
         caller: &Caller,
         warnings: &mut Vec<String>,
     ) -> Result<(), TokenError> {
-        let mount = self.mounts.at("auth/token/");
+        let mount = self.mounts.route(&entry.path).map(|routed| routed.mount);
         let max = mount.as_ref().map_or(DEFAULT_LEASE_TTL, |mount| mount.max_lease_ttl());
         let default = mount.as_ref().map_or(DEFAULT_LEASE_TTL, |mount| mount.default_lease_ttl());
         if entry.explicit_max_ttl > max {
@@ -316,7 +329,7 @@ impl Tokens {
 }
 
 /// Bounds on what every look-up and every audit entry of the token will repeat.
-fn check_bounds(ask: &CreateToken) -> Result<(), TokenError> {
+pub(super) fn check_bounds(ask: &CreateToken) -> Result<(), TokenError> {
     if ask.policies.len() > MAX_POLICIES {
         return Err(TokenError::invalid(format!("a token has at most {MAX_POLICIES} policies")));
     }
@@ -332,7 +345,7 @@ fn check_bounds(ask: &CreateToken) -> Result<(), TokenError> {
     Ok(())
 }
 
-fn check_parent(caller: &Caller) -> Result<(), TokenError> {
+pub(super) fn check_parent(caller: &Caller) -> Result<(), TokenError> {
     if caller.entry().kind == TokenKind::Batch {
         return Err(TokenError::invalid("batch tokens cannot create more tokens"));
     }
@@ -366,7 +379,7 @@ fn kind_of(ask: &CreateToken, role: Option<&Role>) -> Result<TokenKind, TokenErr
     }
 }
 
-fn check_root(policies: &[String], caller: &Caller, kind: TokenKind) -> Result<(), TokenError> {
+pub(super) fn check_root(policies: &[String], caller: &Caller, kind: TokenKind) -> Result<(), TokenError> {
     if !policies.iter().any(|name| name == "root") {
         return Ok(());
     }
@@ -397,7 +410,7 @@ fn check_id(id: Option<&SecretString>, sudo: bool) -> Result<Option<SecretString
     Ok(Some(id.clone()))
 }
 
-fn draft(
+pub(super) fn draft(
     ask: &CreateToken,
     role: Option<&Role>,
     kind: TokenKind,
@@ -428,6 +441,7 @@ fn draft(
         bound_cidrs: Vec::<IpNet>::new(),
         last_renewal: None,
         entity_id: String::new(),
+        access_key: None,
     }
 }
 

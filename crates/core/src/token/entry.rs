@@ -84,6 +84,9 @@ pub struct Entry {
     /// The entity that it stands for; empty: none.
     #[serde(default)]
     pub entity_id: String,
+    /// The access key that stands for it. Such a token is not known to anybody: requests are signed with the key.
+    #[serde(default)]
+    pub access_key: Option<String>,
 }
 
 impl Entry {

@@ -73,6 +73,12 @@ impl Tokens {
         Ok(self.find(&id).await?.filter(|seen| seen.value.is_live(now)).map(|seen| (id, seen)))
     }
 
+    /// The entry of a stored token that is good now.
+    pub(crate) async fn live(&self, id: &TokenId) -> Result<Option<Entry>, StoreError> {
+        let now = self.store.now();
+        Ok(self.find(id).await?.map(|seen| seen.value).filter(|entry| entry.is_live(now)))
+    }
+
     /// Finds the stored token that is meant, or says why not in the words of `missing`.
     pub(super) async fn stored(
         &self,

@@ -9,6 +9,7 @@ mod renew;
 mod revoke;
 mod role;
 pub(crate) mod ttl;
+mod unknown;
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -93,6 +93,9 @@ impl Tokens {
         if let Some(end) = entry.expires {
             batch = batch.delete(keys::token_expiry(end, &id.0)).delete(keys::token_lease(&entry.path, &id.0));
         }
+        if let Some(key) = &entry.access_key {
+            batch = batch.delete(keys::access_key(key)).delete(keys::access_key_secret(key));
+        }
         if entry.is_wrapping() {
             return Ok(batch.delete(keys::wrapping(&id.0)));
         }

@@ -40,7 +40,7 @@ use axum::body::Body;
 use hyper::{Request, Response, StatusCode};
 use keyturn_core::{
     core::Core,
-    door::{Answer, Ask},
+    door::{Answer, Ask, Credential},
     mount::Engine,
     node::{Node, NotReady},
     policy::Operation,
@@ -190,7 +190,7 @@ impl Vault {
             request_id: &parsed.request_id,
             operation: parsed.operation,
             path: &path,
-            token: parsed.token.as_ref(),
+            credential: parsed.token.as_ref().map(Credential::Token),
             remote: parsed.remote,
             data: &parsed.data,
             headers: &headers,
