@@ -7,6 +7,7 @@ use axum::body::Body;
 use hyper::{Response, StatusCode};
 use keyturn_core::{
     StoreError,
+    access_key::AccessKeyError,
     audit_devices::AuditDeviceError,
     barrier::BarrierError,
     ceremony::CeremonyError,
@@ -186,6 +187,17 @@ impl From<TokenError> for Failure {
             TokenError::BadToken => Self::new(StatusCode::FORBIDDEN, "bad token"),
             TokenError::Store(error) => error.into(),
             TokenError::Invalid(_) | TokenError::NotFound(_) => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<AccessKeyError> for Failure {
+    fn from(error: AccessKeyError) -> Self {
+        match error {
+            AccessKeyError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            AccessKeyError::Invalid(_) => Self::bad_request(error.to_string()),
+            AccessKeyError::Token(error) => error.into(),
+            AccessKeyError::Store(error) => error.into(),
         }
     }
 }

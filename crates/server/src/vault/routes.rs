@@ -118,6 +118,9 @@ fn system() -> Result<Table, InsertError> {
         "auth"                          => { read: sys::auth::list }
         "auth/"                         => { read: sys::auth::list, list: sys::auth::list }
         "auth/{*path}"                  => { read: sys::auth::read, write: sys::auth::write, delete: sys::auth::disable }
+        "aws-keys"                      => { write: sys::aws_keys::create, list: sys::aws_keys::list }
+        "aws-keys/"                     => { list: sys::aws_keys::list }
+        "aws-keys/{id}"                 => { read: sys::aws_keys::read, delete: sys::aws_keys::revoke }
         "policy"                        => { read: sys::policy::list, list: sys::policy::list }
         "policy/"                       => { read: sys::policy::list, list: sys::policy::list }
         "policy/{*name}"                => { read: sys::policy::read, write: sys::policy::write, delete: sys::policy::delete }

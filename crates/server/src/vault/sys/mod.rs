@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod audit_chain;
 pub(super) mod auditing;
 pub(super) mod auth;
+pub(super) mod aws_keys;
 pub(super) mod capabilities;
 pub(super) mod config;
 pub(super) mod counters;
