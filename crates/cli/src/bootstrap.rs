@@ -11,6 +11,7 @@ use keyturn_core::{
     storage::{Storage, StorageError},
 };
 use keyturn_server::{
+    api::Api,
     audit_device::Devices,
     limits::Limits,
     outbound::Http,
@@ -186,7 +187,7 @@ pub(crate) fn report_state(status: &Status) {
 pub(crate) struct Ready {
     node: Arc<Node>,
     bound: Vec<Bound>,
-    api: vault::Api,
+    api: Api,
     limits: Limits,
     shutdown: ShutdownSignal,
 }
@@ -203,8 +204,9 @@ impl Ready {
         limits: Limits,
     ) -> Result<Self, StartError> {
         let told = sanitized(&node.status(), &bound, &limits);
-        let api = vault::Api::with_configuration(Arc::clone(&node), limits.clone(), told)
+        let vault = vault::Api::with_configuration(Arc::clone(&node), limits.clone(), told)
             .map_err(|error| StartError::Routes(error.to_string()))?;
+        let api = Api::new(vault, Arc::clone(&node), limits.clone());
         let shutdown = serving::take_signals(&bound, reloads(&node, devices))?;
         Ok(Self { node, bound, api, limits, shutdown })
     }

@@ -3,11 +3,11 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use keyturn_server::{
+    api::Api,
     limits::Limits,
     listener,
     shutdown::{self, Reloads, ShutdownSignal},
     tls::{ClientCertificates, TlsError, TlsSource},
-    vault::Api,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{net::TcpListener, task::JoinSet};

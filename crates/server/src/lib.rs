@@ -1,10 +1,13 @@
 //! Keyturn over HTTP: listeners with their limits, TLS, audit devices, and the protocols that clients speak.
 
+pub mod api;
 pub mod audit_device;
 mod client_certificate;
+mod aws;
 pub mod limits;
 pub mod listener;
 pub mod outbound;
+mod request_id;
 pub mod shutdown;
 pub mod spool;
 pub mod tls;

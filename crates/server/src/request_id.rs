@@ -23,7 +23,7 @@ thread_local! {
 ///
 /// # Errors
 /// When the operating system's source fails.
-pub(super) fn next() -> Result<String, RandomError> {
+pub(crate) fn next() -> Result<String, RandomError> {
     POOL.with_borrow_mut(|pool| {
         if pool.used == DRAWN {
             Random::default().fill(&mut pool.bytes)?;

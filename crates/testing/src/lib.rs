@@ -23,6 +23,7 @@ use keyturn_core::{
     storage::StorageError,
 };
 use keyturn_server::{
+    api::Api,
     limits::Limits,
     listener,
     shutdown::{self, ShutdownTrigger},
@@ -120,8 +121,9 @@ impl TestServer {
     pub async fn start() -> Result<Self, StartError> {
         let store = TestNode::start().await?;
         let limits = Limits::default();
-        let api = vault::Api::new(Arc::clone(&store.node), limits.clone())
+        let vault = vault::Api::new(Arc::clone(&store.node), limits.clone())
             .map_err(|error| StartError::Routes(error.to_string()))?;
+        let api = Api::new(vault, Arc::clone(&store.node), limits.clone());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (shutdown, signal) = shutdown::channel();

@@ -52,14 +52,26 @@ pub enum ProofError {
 #[derive(Debug)]
 pub struct Proven {
     pub(crate) presented: Presented,
-    id: String,
+    known: Arc<Known>,
 }
 
 impl Proven {
     /// The access key's id.
     #[must_use]
     pub fn access_key_id(&self) -> &str {
-        &self.id
+        &self.known.id
+    }
+
+    /// What the key is called; for temporary credentials, the role and the session: `role/session`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.known.name
+    }
+
+    /// Whether these are temporary credentials.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.known.id.starts_with(TEMPORARY_PREFIX)
     }
 
     /// The token that it stands for.
@@ -73,6 +85,7 @@ impl Proven {
 /// whether the key is still good is asked of its token each time.
 pub(super) struct Known {
     id: String,
+    name: String,
     token: TokenId,
     key: SigningKey,
     noted: AtomicI64,
@@ -96,7 +109,6 @@ impl AccessKeys {
     /// # Errors
     /// When it is not, or the store fails.
     pub async fn prove(&self, claim: &Claim<'_>) -> Result<Proven, ProofError> {
-        let id = claim.scope.access_key_id;
         self.check_session(claim)?;
         let cached = self.known.get(claim.scope.text);
         let known = match &cached {
@@ -112,7 +124,7 @@ impl AccessKeys {
             self.known.insert(claim.scope.text.to_owned(), Arc::clone(&known));
         }
         self.note(&known, &claim.scope);
-        Ok(Proven { presented: Presented { id: known.token.clone(), entry }, id: id.to_owned() })
+        Ok(Proven { presented: Presented { id: known.token.clone(), entry }, known })
     }
 
     fn check_session(&self, claim: &Claim<'_>) -> Result<(), ProofError> {
@@ -135,7 +147,8 @@ impl AccessKeys {
         let secret = sealed.ok_or(ProofError::Unknown)?.plaintext;
         let key = SigningKey::derive_from(secret.expose_secret(), scope);
         let noted = record.value.last_use.map_or(0, |last| last.time.as_second());
-        Ok(Known { id: id.to_owned(), token: record.value.token, key, noted: AtomicI64::new(noted) })
+        let AccessKey { token, name, .. } = record.value;
+        Ok(Known { id: id.to_owned(), name, token, key, noted: AtomicI64::new(noted) })
     }
 
     fn note(&self, known: &Known, scope: &CredentialScope<'_>) {

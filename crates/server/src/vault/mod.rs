@@ -22,7 +22,6 @@ mod metrics;
 mod rate_limit;
 mod reply;
 mod request;
-mod request_id;
 mod routes;
 mod share;
 mod state;

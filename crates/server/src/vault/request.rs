@@ -18,10 +18,11 @@ use keyturn_core::{
     token, wrapping,
 };
 
-use super::{error::Failure, json_check::check_json, request_id};
+use super::{error::Failure, json_check::check_json};
 use crate::{
     limits::{Limits, read_body},
     listener::{ClientCertificates, Peer, Secure},
+    request_id,
 };
 
 /// The longest path, in bytes, after decoding.

@@ -1,0 +1,100 @@
+//! All protocols on one listener: which of them a request speaks is seen from its path and its headers.
+//!
+//! ```text
+//! /v1/…                                                       Vault
+//! POST / , GET /?Action=… , X-Amz-Target , a SigV4 signature   AWS
+//! anything else                                               Vault, which says what there is
+//! ```
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use hyper::{Method, Request, Response, header};
+use keyturn_core::{node::Node, storage::BoxFuture};
+use tower_service::Service;
+
+use crate::{aws, limits::Limits, vault};
+
+/// The protocols of one node, as a service for the listener. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Api {
+    vault: vault::Api,
+    aws: aws::Api,
+}
+
+impl Api {
+    /// The protocols of one node, one of which is made already.
+    #[must_use]
+    pub fn new(vault: vault::Api, node: Arc<Node>, limits: Limits) -> Self {
+        Self { vault, aws: aws::Api::new(node, limits) }
+    }
+}
+
+impl Service<Request<Body>> for Api {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if is_aws(&request) { self.aws.call(request) } else { self.vault.call(request) }
+    }
+}
+
+fn is_aws<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    if path.starts_with("/v1/") {
+        return false;
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let asks = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let signed = |value: &header::HeaderValue| value.as_bytes().starts_with(b"AWS4-");
+    path == "/" && (request.method() == Method::POST || asks("Action"))
+        || request.headers().contains_key("x-amz-target")
+        || request.headers().get(header::AUTHORIZATION).is_some_and(signed)
+        || asks("X-Amz-Algorithm")
+        || asks("X-Amz-Signature")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_aws_request(method: &str, uri: &str, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        is_aws(&request.body(()).expect("a request"))
+    }
+
+    #[test]
+    fn a_request_is_taken_for_what_it_speaks() {
+        let signature = [("authorization", "AWS4-HMAC-SHA256 Credential=x")];
+        for (method, uri, headers) in [
+            ("POST", "/", &[][..]),
+            ("GET", "/?Action=GetCallerIdentity&Version=2011-06-15", &[]),
+            ("GET", "/elsewhere", &signature),
+            ("POST", "/elsewhere", &[("x-amz-target", "secretsmanager.GetSecretValue")]),
+            ("GET", "/?X-Amz-Signature=00", &[]),
+        ] {
+            assert!(is_aws_request(method, uri, headers), "{method} {uri}");
+        }
+        for (method, uri, headers) in [
+            ("GET", "/v1/sys/health", &[][..]),
+            ("POST", "/v1/secret/data/a", &signature),
+            ("GET", "/v1/secret/data/a?X-Amz-Signature=00", &[]),
+            ("GET", "/", &[]),
+            ("GET", "/elsewhere?Action=x", &[]),
+        ] {
+            assert!(!is_aws_request(method, uri, headers), "{method} {uri}");
+        }
+    }
+}

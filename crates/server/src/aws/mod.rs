@@ -1,0 +1,143 @@
+//! The AWS APIs: Secrets Manager (JSON 1.1) and as much of STS (the query protocol) as their clients ask for first.
+//!
+//! ```text
+//! request -> body, bounded -> service -> identity: the signature -> operation, through the door -> answer
+//!                                                 refused: recorded ->                            error
+//! ```
+
+mod failure;
+mod identity;
+mod secrets_manager;
+mod sts;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use hyper::{Request, Response, StatusCode, http::request::Parts};
+use keyturn_core::{core::Core, node::Node, secret::SecretBytes, storage::BoxFuture};
+use keyturn_protocol::aws::sigv4::TARGET_HEADER;
+use tower_service::Service;
+
+use self::failure::Failure;
+use crate::{
+    limits::{Limits, read_body},
+    listener::Peer,
+    request_id,
+};
+
+/// The largest body, in bytes. It is hashed before it is known who sent it. The largest secret, 64 KiB, takes 384 KiB
+/// where each byte is escaped.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// The services that requests are signed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AwsService {
+    /// Secrets, in the JSON protocol.
+    SecretsManager,
+    /// Identities, in the query protocol.
+    Sts,
+}
+
+impl AwsService {
+    /// As a scope has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secretsmanager",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+/// What every request needs.
+struct Aws {
+    node: Arc<Node>,
+    limits: Limits,
+}
+
+/// The AWS APIs, as a service. Cloning it is cheap.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Aws>);
+
+impl Api {
+    pub(crate) fn new(node: Arc<Node>, limits: Limits) -> Self {
+        let max_body_bytes = limits.max_body_bytes.min(MAX_BODY);
+        Self(Arc::new(Aws { node, limits: Limits { max_body_bytes, ..limits } }))
+    }
+}
+
+impl Service<Request<Body>> for Api {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let aws = Arc::clone(&self.0);
+        Box::pin(async move { Ok(serve(&aws, request).await) })
+    }
+}
+
+/// One request, whole, and the open store.
+pub(crate) struct Call {
+    pub(crate) core: Arc<Core>,
+    pub(crate) request_id: String,
+    pub(crate) parts: Parts,
+    pub(crate) body: SecretBytes,
+    pub(crate) remote: Option<SocketAddr>,
+}
+
+async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let service = service_of(&parts);
+    let request_id = match request_id::next() {
+        Ok(id) => id,
+        Err(error) => return Failure::internal(&error, "").into_response(service, ""),
+    };
+    let body = match read_body(body, &aws.limits).await {
+        Ok(body) => body,
+        Err(error) => return Failure::unread(&error).into_response(service, &request_id),
+    };
+    let Ok(core) = aws.node.core() else {
+        let sealed = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "the store is sealed");
+        return sealed.into_response(service, &request_id);
+    };
+    let remote = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let call = Call { core, request_id: request_id.clone(), parts, body, remote };
+    let answered = match service {
+        AwsService::SecretsManager if secrets_manager::only_reads(&call) => secrets_manager::serve(&call).await,
+        // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
+        AwsService::SecretsManager => finish(async move { secrets_manager::serve(&call).await }).await,
+        AwsService::Sts => finish(async move { sts::serve(&call).await }).await,
+    };
+    answered.unwrap_or_else(|failure| failure.into_response(service, &request_id))
+}
+
+/// Carries `work` to its end, whether or not somebody waits for it.
+async fn finish(work: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Failure::internal(&error, "")))
+}
+
+/// A request without a target that is a form or has none but a query is for STS.
+fn service_of(parts: &Parts) -> AwsService {
+    let is_form = parts
+        .headers
+        .get(hyper::header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let asks = || parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")));
+    if !parts.headers.contains_key(TARGET_HEADER) && (is_form || asks()) {
+        AwsService::Sts
+    } else {
+        AwsService::SecretsManager
+    }
+}
+
+/// What an operation brings forth.
+type Outcome = Result<Response<Body>, Failure>;

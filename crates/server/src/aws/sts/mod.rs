@@ -1,0 +1,47 @@
+//! STS, the security token service: who one is. The query protocol: a form (or a query) with `Action`, XML answers.
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/welcome.html>
+
+mod caller_identity;
+mod form;
+pub(super) mod xml;
+
+use hyper::{Method, StatusCode};
+
+use self::form::Form;
+use super::{AwsService, Call, Outcome, failure::Failure, identity};
+
+/// The one version there is.
+const VERSION: &str = "2011-06-15";
+
+/// Answers one request.
+pub(super) async fn serve(call: &Call) -> Outcome {
+    if call.parts.uri.path() != "/" {
+        return Err(Failure::new(StatusCode::NOT_FOUND, "InvalidAction", "The API is at the path /."));
+    }
+    let form = Form::parse(call)?;
+    let text = |name| form.text(name).unwrap_or_default();
+    match (text("Action"), text("Version")) {
+        (_, version) if version != VERSION => Err(invalid_action("Version must be 2011-06-15.")),
+        ("GetCallerIdentity", _) => {
+            let verified = identity::identify(call, AwsService::Sts).await?;
+            caller_identity::answer(call, &verified).await
+        }
+        _ => {
+            identity::identify(call, AwsService::Sts).await?;
+            Err(invalid_action("This server offers GetCallerIdentity."))
+        }
+    }
+}
+
+fn invalid_action(message: &str) -> Failure {
+    Failure::client("InvalidAction", message)
+}
+
+/// Where the parameters stand: in the query of a GET, else in the body.
+fn parameters(call: &Call) -> &[u8] {
+    if call.parts.method == Method::GET {
+        call.parts.uri.query().unwrap_or_default().as_bytes()
+    } else {
+        call.body.expose_secret()
+    }
+}
