@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod audit_verify;
 mod auth;
+mod aws_key;
 mod completion;
 mod delete;
 mod destroy;
@@ -68,6 +69,7 @@ enum Verb {
     Token(token::Args),
     Unwrap(unwrap::Args),
     Lease(lease::Args),
+    AwsKey(aws_key::Args),
     // What there is.
     Policy(policy::Args),
     Auth(auth::Args),
@@ -99,6 +101,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Token(args) => token::run(&args, &context),
         Verb::Unwrap(args) => unwrap::run(&args, &context),
         Verb::Lease(args) => lease::run(&args, &context),
+        Verb::AwsKey(args) => aws_key::run(&args, &context),
         Verb::Policy(args) => policy::run(&args, &context),
         Verb::Auth(args) => auth::run(&args, &context),
         Verb::Mount(args) => mount::run(&args, &context),

@@ -74,6 +74,29 @@ fn a_wrong_password_is_a_denial_and_keeps_nothing() {
 }
 
 #[test]
+fn a_new_access_key_is_printed_and_a_listing_has_no_secret() {
+    let issued = r#"{"data":{"access_key_id":"AKIAX","secret_access_key":"canary","name":"ci","accessor":"a",
+        "policies":["app"],"expire_time":"2026-01-02T03:04:05.6Z"},"warnings":["careful"]}"#;
+    let script = [("POST /v1/sys/aws-keys", 200, issued)];
+    let arguments = ["aws-key", "create", "--policy", "app", "--ttl", "1h", "--format", "json"];
+    let (server, outcome) = run(&script, &arguments, "");
+    assert!(outcome.code == 0 && outcome.stderr.contains("careful"), "{outcome:?}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((&printed["access_key_id"], &printed["secret_access_key"]), (&json!("AKIAX"), &json!("canary")));
+    let sent = server.only().json();
+    assert_eq!((&sent["policies"], &sent["ttl"]), (&json!(["app"]), &json!("1h")));
+
+    let listed = r#"{"data":{"keys":["AKIAX"],"key_info":{"AKIAX":{"name":"ci","policies":["app","default"],
+        "expire_time":"2026-01-02T03:04:05.6Z","last_used_time":null}}}}"#;
+    let (_, outcome) = run(&[("LIST /v1/sys/aws-keys", 200, listed)], &["aws-key", "list"], "");
+    assert!(outcome.stdout.contains("AKIAX       ci    app, default  2026-01-02T03:04:05Z  -"), "{outcome:?}");
+
+    let (server, outcome) = run(&[("DELETE /v1/sys/aws-keys/AKIAX", 204, "")], &["aws-key", "revoke", "AKIAX"], "");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "access key AKIAX revoked\n"));
+    server.only();
+}
+
+#[test]
 fn a_new_token_is_printed() {
     let script = [("POST /v1/auth/token/create", 200, AUTH)];
     let arguments = ["token", "create", "--policy", "app", "--ttl", "1h", "--meta", "a=b", "--num-uses", "2"];
