@@ -88,7 +88,7 @@ fn a_new_access_key_is_printed_and_a_listing_has_no_secret() {
 
     let listed = r#"{"data":{"keys":["AKIAX"],"key_info":{"AKIAX":{"name":"ci","policies":["app","default"],
         "expire_time":"2026-01-02T03:04:05.6Z","last_used_time":null}}}}"#;
-    let (_, outcome) = run(&[("LIST /v1/sys/aws-keys", 200, listed)], &["aws-key", "list"], "");
+    let (_, outcome) = run(&[("GET /v1/sys/aws-keys?list=true", 200, listed)], &["aws-key", "list"], "");
     assert!(outcome.stdout.contains("AKIAX       ci    app, default  2026-01-02T03:04:05Z  -"), "{outcome:?}");
 
     let (server, outcome) = run(&[("DELETE /v1/sys/aws-keys/AKIAX", 204, "")], &["aws-key", "revoke", "AKIAX"], "");
