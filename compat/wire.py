@@ -45,10 +45,15 @@ def call(address, method, path, body=None, token=None, headers=None):
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
         sent.setdefault("Content-Type", "application/json")
-    host = urlsplit(address)
+    return call_any(f"{address}/v1/{path}", method, body, sent)
+
+
+def call_any(url, method, body=None, headers=None):
+    """Sends one request to a URL, path and query taken as they are, and reads the whole answer."""
+    host = urlsplit(url)
     connection = http.client.HTTPConnection(host.hostname, host.port, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request(method, f"/v1/{path}", body=body, headers=sent)
+        connection.request(method, url.split(host.netloc, 1)[1] or "/", body=body, headers=headers or {})
         answer = connection.getresponse()
         named = {name.lower(): value for name, value in answer.getheaders()}
         return Reply(answer.status, named, answer.read())

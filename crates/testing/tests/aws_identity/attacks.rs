@@ -57,7 +57,7 @@ async fn the_body_is_hashed_whatever_the_request_says_of_it() {
     let test = Fixture::start().await;
     let key = test.key("app", 0).await;
     let with_hash = |claimed: &str, body: &str| {
-        let request = Request::new("POST", "/").header("x-amz-target", "secretsmanager.ListSecrets");
+        let request = Request::new("POST", "/").header("x-amz-target", "secretsmanager.NoSuchOperation");
         test.sign(&key, "secretsmanager", request.header("x-amz-content-sha256", claimed).body(body))
     };
     let good = with_hash(&hash(b"{}"), "{}");
@@ -97,7 +97,7 @@ async fn what_counts_must_be_signed() {
     let sign = |request| test.sign(&key, "secretsmanager", request);
     let unsigned_host = sign(Request { headers: Vec::new(), ..base() }).header("host", "keyturn.test");
     refused(&test.send(&unsigned_host).await, INVALID, "SignedHeaders without host");
-    let target = sign(base()).header("x-amz-target", "secretsmanager.ListSecrets");
+    let target = sign(base()).header("x-amz-target", "secretsmanager.NoSuchOperation");
     refused(&test.send(&target).await, INVALID, "an operation that is not signed");
     let token = sign(base()).header("x-amz-security-token", "x");
     refused(&test.send(&token).await, INVALID, "a session token that is not signed");
@@ -159,7 +159,7 @@ async fn what_is_no_signature_is_told_so() {
 async fn only_the_keys_own_secret_signs_for_it() {
     let test = Fixture::start().await;
     let (key, other) = (test.key("app", 0).await, test.key("other", 0).await);
-    let request = || Request::new("POST", "/").header("x-amz-target", "secretsmanager.ListSecrets").body("{}");
+    let request = || Request::new("POST", "/").header("x-amz-target", "secretsmanager.NoSuchOperation").body("{}");
     let mut signer = test.signer(&key, "secretsmanager");
     signer.secret_access_key = other.secret.clone();
     refused(&test.send(&test.sign_by(&signer, request())).await, INVALID, "another key's secret");

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 pub(crate) const REGION: &str = "eu-west-1";
-const TARGET: &str = "secretsmanager.ListSecrets";
+const TARGET: &str = "secretsmanager.NoSuchOperation";
 
 pub(crate) struct Fixture {
     pub(crate) server: TestServer,

@@ -65,7 +65,7 @@ async fn the_vault_door_takes_no_signature_and_the_aws_door_no_token() {
     assert_eq!(test.send(&vault).await.status, 403);
     let token = test.server.root_token().expose_secret().to_owned();
     for header in [("x-vault-token", token.clone()), ("authorization", format!("Bearer {token}"))] {
-        let request = Request::new("POST", "/").header("x-amz-target", "secretsmanager.ListSecrets");
+        let request = Request::new("POST", "/").header("x-amz-target", "secretsmanager.NoSuchOperation");
         let answer = test.send(&request.header(header.0, &header.1)).await;
         let codes = ["MissingAuthenticationTokenException", "IncompleteSignatureException"];
         assert!(answer.status == 400 && codes.contains(&answer.code()), "{}", answer.body);
