@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from hvac import exceptions
 
+import aws
 import harness
 
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -187,11 +188,25 @@ def _through_wrapping(server, canaries):
     kept.read("cubbyhole/a")
 
 
+def _through_access_keys(server, canaries):
+    """The halves of access keys that are secret: a key's own, those of a session, a signature by a wrong one."""
+    made = aws.create_key(server)
+    canaries.add("access key", made.secret)
+    session = made.client("sts").get_session_token()["Credentials"]
+    canaries.add("access key of a session", session["SecretAccessKey"])
+    canaries.add("session token", session["SessionToken"])
+    aws.AccessKey(server, session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]).client(
+        "sts").get_caller_identity()
+    letters = "abcdefghijkmnpqrstuvwxyz23456789"
+    wrong = aws.AccessKey(server, made.id, canaries.new("wrong access key", alphabet=letters))
+    assert aws.error_of(aws.send(aws.signed_request(wrong))) == "InvalidSignatureException"
+
+
 def _listings(server):
     """What the command line prints where no value was asked for, by command."""
     printed = {}
     for command in (["list", "kv2/"], ["history", "kv2/a"], ["mount", "list"], ["auth", "list"], ["policy", "list"],
-                    ["operator", "status"]):
+                    ["operator", "status"], ["aws-key", "list"]):
         for form in ("table", "json"):
             done = harness.run_keyturn(server, *command, "--format", form)
             assert done.returncode == 0, (command, done.stderr)
@@ -204,6 +219,8 @@ def test_no_secret_in_any_file(watched, canaries, tmp_path):
     _through_kv(watched, canaries.new)
     _through_logins(watched, canaries)
     _through_wrapping(watched, canaries)
+    if watched.is_keyturn:
+        _through_access_keys(watched, canaries)
     printed = _listings(watched) if watched.is_keyturn else {}
     watched.kill()
     after_kill = files_below(tmp_path)

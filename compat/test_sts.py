@@ -1,5 +1,6 @@
 """STS on the same listener: who one is, by header and by presigned URL."""
 
+import datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -44,6 +45,24 @@ def test_a_key_without_any_policy_of_use_is_known_too(server):
     """The identity is asked of no policy."""
     key = aws.create_key(server, unique("nothing"), no_default_policy=True)
     assert key.client("sts").get_caller_identity()["Account"] == "000000000000"
+
+
+def test_session_token(server, key):
+    """Temporary credentials with the key's rights; without the session token they are worth nothing."""
+    made = key.client("sts").get_session_token(DurationSeconds=900)["Credentials"]
+    assert made["AccessKeyId"].startswith("ASIA") and len(made["SecretAccessKey"]) == 40
+    left = (made["Expiration"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert 0 < left <= 900
+    session = aws.AccessKey(server, made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    assert session.client("sts").get_caller_identity()["UserId"] == "AIDA" + key.id[4:]
+    with aws.refused("InvalidClientTokenId", 403):
+        aws.AccessKey(server, session.id, session.secret).client("sts").get_caller_identity()
+    with aws.refused("AccessDenied", 403):
+        session.client("sts").get_session_token()
+    assert aws.error_of(aws.send(aws.signed_request(session))) == "UnknownOperationException"
+    server.client().delete(f"sys/aws-keys/{key.id}")
+    with aws.refused("InvalidClientTokenId", 403):
+        session.client("sts").get_caller_identity()
 
 
 def test_refusals_have_the_names_of_sts(key):

@@ -2,9 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::{AccessKey, AccessKeyError, AccessKeys, PERMANENT_PREFIX, TEMPORARY_PREFIX, session};
+use super::{AccessKey, AccessKeyError, AccessKeys, PERMANENT_PREFIX, TEMPORARY_PREFIX};
 use crate::{
-    clock::Timestamp,
     door::Permit,
     keys,
     secret::{SecretBytes, SecretString},
@@ -50,15 +49,10 @@ pub struct IssuedAccessKey {
     pub warnings: Vec<String>,
 }
 
-/// Temporary credentials at the moment they are made.
-#[derive(Debug)]
-pub struct TemporaryCredentials {
-    /// The key.
-    pub key: IssuedAccessKey,
-    /// What must be sent besides a signature.
-    pub session_token: SecretString,
-    /// When they end.
-    pub expires: Timestamp,
+/// Whom a key is made for.
+pub(super) struct Who {
+    pub(super) name: String,
+    pub(super) user_id: String,
 }
 
 impl AccessKeys {
@@ -84,48 +78,37 @@ impl AccessKeys {
         let (mut entry, warnings) = self.tokens.draft_orphan(&token, &caller, sudo, path)?;
         entry.display_name = format!("aws-{name}");
         entry.bound_cidrs = ask.bound_cidrs;
-        let issued = self.issue(entry, id, name, false).await?;
+        let user_id = format!("AIDA{}", id.trim_start_matches(PERMANENT_PREFIX));
+        let issued = self.issue(entry, id, Who { name, user_id }).await?;
         Ok(IssuedAccessKey { warnings, ..issued })
     }
 
-    /// Makes temporary credentials for a login that has proven itself; `entry` is what its token would have been.
-    ///
-    /// # Errors
-    /// When the entry has no end, or the store fails.
-    pub(crate) async fn issue_temporary(
-        &self,
-        entry: Entry,
-        name: String,
-    ) -> Result<TemporaryCredentials, AccessKeyError> {
-        let unending = || AccessKeyError::Invalid("temporary credentials must have an end".to_owned());
-        let expires = entry.expires.ok_or_else(unending)?;
-        let id = self.new_id(TEMPORARY_PREFIX)?;
-        let session_token = session::issue(&self.store, &id, expires)?;
-        let key = self.issue(Entry { renewable: false, ..entry }, id, name, true).await?;
-        Ok(TemporaryCredentials { key, session_token, expires })
-    }
-
-    async fn issue(
+    pub(super) async fn issue(
         &self,
         mut entry: Entry,
         id: String,
-        name: String,
-        temporary: bool,
+        who: Who,
     ) -> Result<IssuedAccessKey, AccessKeyError> {
         let secret = self.store.random.base62(SECRET_CHARS).map_err(StoreError::from)?;
         entry.access_key = Some(id.clone());
         entry.meta.insert("access_key_id".to_owned(), id.clone());
         let records = |token: &TokenId, entry: &Entry| -> Result<Vec<(Key, SecretBytes)>, StoreError> {
-            let (token, created, name) = (token.clone(), entry.created, name.clone());
-            let record = AccessKey { token, name, created, temporary, last_use: None };
+            let record = AccessKey {
+                token: token.clone(),
+                name: who.name.clone(),
+                user_id: who.user_id,
+                created: entry.created,
+                temporary: id.starts_with(TEMPORARY_PREFIX),
+                last_use: None,
+            };
             let text = SecretBytes::new(secret.expose_secret().as_bytes().to_vec());
             Ok(vec![(keys::access_key(&id), Store::encode(&record)?), (keys::access_key_secret(&id), text)])
         };
         let (_, entry) = self.tokens.issue_unknown(entry, records).await?;
-        Ok(IssuedAccessKey { id, secret, entry, name, warnings: Vec::new() })
+        Ok(IssuedAccessKey { id, secret, entry, name: who.name, warnings: Vec::new() })
     }
 
-    fn new_id(&self, prefix: &str) -> Result<String, StoreError> {
+    pub(super) fn new_id(&self, prefix: &str) -> Result<String, StoreError> {
         Ok(format!("{prefix}{}", self.store.random.base32(ID_CHARS)?))
     }
 }

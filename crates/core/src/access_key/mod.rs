@@ -15,6 +15,7 @@ mod create;
 mod proof;
 mod session;
 mod signing;
+mod temporary;
 mod usage;
 
 use std::{
@@ -26,9 +27,10 @@ use ipnet::IpNet;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-pub use create::{CreateAccessKey, IssuedAccessKey, TemporaryCredentials};
+pub use create::{CreateAccessKey, IssuedAccessKey};
 pub use proof::{Claim, ProofError, Proven};
 pub use signing::{CredentialScope, SigningKey, TERMINATOR};
+pub use temporary::TemporaryCredentials;
 pub use usage::LastUse;
 
 use self::proof::Known;
@@ -60,6 +62,9 @@ pub enum AccessKeyError {
     /// The token below it cannot be made.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Only a key that an administrator made may do this.
+    #[error("temporary credentials cannot be used for this")]
+    Temporary,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,6 +75,8 @@ pub enum AccessKeyError {
 struct AccessKey {
     token: TokenId,
     name: String,
+    /// What STS calls whoever uses it: the same for all sessions of one key, and for all of one role but for their names.
+    user_id: String,
     #[serde(with = "nanos")]
     created: Timestamp,
     temporary: bool,

@@ -68,6 +68,12 @@ impl Proven {
         &self.known.name
     }
 
+    /// What STS calls whoever uses the key: `AIDA…`, or `AROA…:session` for a role's.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        &self.known.user_id
+    }
+
     /// Whether these are temporary credentials.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
@@ -86,6 +92,7 @@ impl Proven {
 pub(super) struct Known {
     id: String,
     name: String,
+    user_id: String,
     token: TokenId,
     key: SigningKey,
     noted: AtomicI64,
@@ -147,8 +154,8 @@ impl AccessKeys {
         let secret = sealed.ok_or(ProofError::Unknown)?.plaintext;
         let key = SigningKey::derive_from(secret.expose_secret(), scope);
         let noted = record.value.last_use.map_or(0, |last| last.time.as_second());
-        let AccessKey { token, name, .. } = record.value;
-        Ok(Known { id: id.to_owned(), name, token, key, noted: AtomicI64::new(noted) })
+        let AccessKey { token, name, user_id, .. } = record.value;
+        Ok(Known { id: id.to_owned(), name, user_id, token, key, noted: AtomicI64::new(noted) })
     }
 
     fn note(&self, known: &Known, scope: &CredentialScope<'_>) {

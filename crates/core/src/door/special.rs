@@ -8,10 +8,11 @@ pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
         Engine::AppRole | Engine::Kubernetes | Engine::Cert => rest == "login",
         Engine::Jwt | Engine::Oidc => matches!(rest, "login" | "oidc/auth_url" | "oidc/callback"),
         Engine::UserPass => rest.strip_prefix("login/").is_some_and(|user| !user.is_empty()),
-        // At `aws/`, everybody may ask who they are; who is nobody is told so by the handler.
+        // At `aws/`, everybody may ask who they are, and for a session; the handler turns away who is nobody.
         Engine::System => {
             const OPEN: &[&str] = &[
                 "aws/sts/caller-identity",
+                "aws/sts/session-token",
                 "internal/specs/openapi",
                 "internal/ui/mounts",
                 "internal/ui/namespaces",

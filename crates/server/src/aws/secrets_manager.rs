@@ -10,6 +10,7 @@ pub(super) fn only_reads(_: &Call) -> bool {
 /// Answers one request.
 pub(super) async fn serve(call: &Call) -> Outcome {
     let verified = identity::identify(call, AwsService::SecretsManager).await?;
-    tracing::debug!(access_key_id = verified.access_key().access_key_id(), "an unknown operation was asked for");
+    let (access_key_id, region) = (verified.access_key().access_key_id(), verified.region());
+    tracing::debug!(access_key_id, region, "an unknown operation was asked for");
     Err(Failure::client("UnknownOperationException", "This server offers no such operation."))
 }

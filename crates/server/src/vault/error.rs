@@ -195,7 +195,7 @@ impl From<AccessKeyError> for Failure {
     fn from(error: AccessKeyError) -> Self {
         match error {
             AccessKeyError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
-            AccessKeyError::Invalid(_) => Self::bad_request(error.to_string()),
+            AccessKeyError::Invalid(_) | AccessKeyError::Temporary => Self::bad_request(error.to_string()),
             AccessKeyError::Token(error) => error.into(),
             AccessKeyError::Store(error) => error.into(),
         }

@@ -6,6 +6,7 @@
 mod attacks;
 mod fixture;
 mod keys;
+mod sessions;
 
 use fixture::{Fixture, Request};
 

@@ -39,21 +39,20 @@ pub(super) async fn answer(call: &Call, verified: &Verified) -> Outcome {
     Ok(xml::answer("GetCallerIdentity", &SecretBytes::new(outcome?.into_bytes()), &call.request_id))
 }
 
-fn denied() -> Failure {
+pub(super) fn denied() -> Failure {
     Failure::new(hyper::StatusCode::FORBIDDEN, "AccessDenied", "The access key may not be used from here.")
 }
 
+/// A key's name is that of a user; a role's temporary credentials are named after the role and the session.
 fn identity_of(key: &Proven) -> String {
-    let suffix = key.access_key_id().get(4..).unwrap_or_default();
-    let (arn, user_id) = if key.is_temporary() {
-        let session = key.name().split_once('/').map_or("", |(_, session)| session);
-        (format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{}", key.name()), format!("AROA{suffix}:{session}"))
+    let arn = if key.name().contains('/') {
+        format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{}", key.name())
     } else {
-        (format!("arn:aws:iam::{ACCOUNT_ID}:user/{}", key.name()), format!("AIDA{suffix}"))
+        format!("arn:aws:iam::{ACCOUNT_ID}:user/{}", key.name())
     };
     format!(
         "<Arn>{}</Arn><UserId>{}</UserId><Account>{ACCOUNT_ID}</Account>",
         xml::escaped(&arn),
-        xml::escaped(&user_id)
+        xml::escaped(key.user_id())
     )
 }

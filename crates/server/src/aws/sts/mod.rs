@@ -2,7 +2,9 @@
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/welcome.html>
 
 mod caller_identity;
+mod credentials;
 mod form;
+mod session_token;
 pub(super) mod xml;
 
 use hyper::{Method, StatusCode};
@@ -26,9 +28,13 @@ pub(super) async fn serve(call: &Call) -> Outcome {
             let verified = identity::identify(call, AwsService::Sts).await?;
             caller_identity::answer(call, &verified).await
         }
+        ("GetSessionToken", _) => {
+            let verified = identity::identify(call, AwsService::Sts).await?;
+            session_token::answer(call, &verified, &form).await
+        }
         _ => {
             identity::identify(call, AwsService::Sts).await?;
-            Err(invalid_action("This server offers GetCallerIdentity."))
+            Err(invalid_action("This server offers GetCallerIdentity and GetSessionToken."))
         }
     }
 }
