@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Measures the server over HTTP and prints a table in Markdown.
 
-    benches/server.py [--quick] [--million]
+    benches/server.py [--quick] [--million] [--only PART]
 
 Needs wrk (Debian: apt install wrk) and cargo. Everything runs on loopback, in a temporary directory. What is compared
 takes turns, round by round, on the same machine; the table shows medians. `--million` adds the store of a million
 secrets (some minutes, 2 GB of disk); `--quick` shortens every round, for a look rather than a figure.
 """
 import argparse
+import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -133,6 +135,94 @@ def reads(work, rounds, seconds):
             print(f"| {connections} | {name} | {rate:,.0f} | {half:,.0f} | {tail:,.0f} | {rate / yardstick:.0%} |")
     for server in servers.values():
         server.stop()
+
+
+SIGNED = """
+local requests, n = {{}}, 0
+init = function()
+  for line in io.lines("{file}") do
+    local headers = {{["Content-Type"] = "{kind}", ["X-Amz-Target"] = "{target}", ["Host"] = "{host}"}}
+    headers["X-Amz-Date"], headers["Authorization"] = line:match("^(%S+) (.*)$")
+    requests[#requests + 1] = wrk.format("POST", "/", headers, '{body}')
+  end
+end
+request = function()
+  n = n % #requests + 1
+  return requests[n]
+end
+"""
+
+
+def signed_requests(server, key, work):
+    """A script that plays requests for one secret which were signed just now, each at a second of its own."""
+    host, kind, target = f"127.0.0.1:{server.port}", "application/x-amz-json-1.1", "secretsmanager.GetSecretValue"
+    body, names = '{"SecretId":"app/db"}', "content-type;host;x-amz-date;x-amz-target"
+    lines, now = [], int(time.time())
+    for age in range(200):
+        date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - age))
+        scope = f"{date[:8]}/eu-west-1/secretsmanager/aws4_request"
+        canonical = "\n".join(["POST", "/", "", f"content-type:{kind}", f"host:{host}", f"x-amz-date:{date}",
+                               f"x-amz-target:{target}", "", names, hashlib.sha256(body.encode()).hexdigest()])
+        text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+        signing = f"AWS4{key['secret_access_key']}".encode()
+        for part in [*scope.split("/"), text]:
+            signing = hmac.digest(signing, part.encode(), "sha256")
+        lines.append(f"{date} AWS4-HMAC-SHA256 Credential={key['access_key_id']}/{scope}, SignedHeaders={names}, "
+                     f"Signature={signing.hex()}\n")
+    requests, script = work / f"signed-{server.port}.txt", work / f"signed-{server.port}.lua"
+    requests.write_text("".join(lines))
+    script.write_text(SIGNED.format(file=requests, kind=kind, target=target, host=host, body=body))
+    return script
+
+
+def aws_reads(work, rounds, seconds):
+    """GetSecretValue with its signature verified, beside a bare axum server that is sent the same."""
+    plain, audited = dev(), dev()
+    log = work / "aws-audit.log"
+    options = {"file_path": str(log)}
+    assert audited.call("PUT", "sys/audit/file", {"type": "file", "options": options})[0] == 204
+    policy = 'path "secret/*" { capabilities = ["read"] }'
+    keys = {}
+    for server in (plain, audited):
+        assert server.call("PUT", "sys/policies/acl/app", {"policy": policy})[0] == 204
+        assert server.call("POST", READ, {"data": {"username": "app", "password": "p" * 32}})[0] == 200
+        keys[server] = json.loads(server.call("POST", "sys/aws-keys", {"policies": "app"})[1])["data"]
+    size = answer_size(plain, signed_requests(plain, keys[plain], work))
+    bare = Server(RELEASE / "examples" / "bare_axum", str(size))
+    servers = {"bare axum": bare, "keyturn": plain, "keyturn, file audit": audited}
+    print(f"\nGetSecretValue of one secret, SigV4 verified, {size} bytes an answer, by `wrk -t1`:\n")
+    print("| connections | server | requests/s | p50 µs | p99 µs | of bare |")
+    print("|---:|---|---:|---:|---:|---:|")
+    for connections in CONNECTIONS:
+        measured = {name: [] for name in servers}
+        for _ in range(rounds):
+            for name, server in servers.items():
+                if log.exists():
+                    os.truncate(log, 0)
+                script = signed_requests(server, keys.get(server, keys[plain]), work)
+                measured[name].append(wrk(server, connections, seconds, script))
+        yardstick = medians(measured["bare axum"])[0]
+        for name, columns in measured.items():
+            rate, half, tail = medians(columns)
+            print(f"| {connections} | {name} | {rate:,.0f} | {half:,.0f} | {tail:,.0f} | {rate / yardstick:.0%} |")
+    for server in servers.values():
+        server.stop()
+
+
+def answer_size(server, script):
+    """The bytes of one answer to a signed request; ends the run if it is refused."""
+    first = script.with_suffix(".txt").read_text().splitlines()[0]
+    date, authorization = first.split(" ", 1)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("POST", "/", '{"SecretId":"app/db"}', {
+        "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue",
+        "X-Amz-Date": date, "Authorization": authorization})
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status != 200:
+        raise SystemExit(f"GetSecretValue: {answer.status} {text.decode()}")
+    return len(text)
 
 
 WRITES = """
@@ -276,7 +366,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="short rounds")
     parser.add_argument("--million", action="store_true", help="also a store of a million secrets")
-    parser.add_argument("--only", choices=["reads", "writes", "start", "million"], help="one part alone")
+    parser.add_argument("--only", choices=["reads", "aws", "writes", "start", "million"], help="one part alone")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed (Debian: apt install wrk)")
@@ -284,6 +374,7 @@ def main():
     rounds, seconds = (1, 1) if options.quick else (5, 3)
     parts = {
         "reads": lambda work: reads(work, rounds, seconds),
+        "aws": lambda work: aws_reads(work, rounds, seconds),
         "writes": lambda work: writes(work, rounds, seconds),
         "start": lambda work: start_and_rest(work, rounds),
         "million": lambda work: million(work, rounds, seconds),
