@@ -73,7 +73,7 @@ impl Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Denied | Refusal::NoRoute(_) => {
+            Refusal::Denied | Refusal::NotWrapping | Refusal::NoRoute(_) => {
                 Self::client("AccessDeniedException", "No policy of this access key allows the operation.")
             }
             Refusal::NotAudited | Refusal::Store(_) => Self::internal(&refusal, ""),

@@ -51,6 +51,14 @@ impl AwsService {
             Self::Sts => "sts",
         }
     }
+
+    /// The path at which a request is recorded and counted that is yet nobody's.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "sys/aws/secretsmanager",
+            Self::Sts => "sys/aws/sts",
+        }
+    }
 }
 
 /// What every request needs.
@@ -111,6 +119,9 @@ async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
     };
     let remote = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let call = Call { core, request_id: request_id.clone(), parts, body, remote };
+    if let Err(failure) = identity::rate_limit(&call, service).await {
+        return failure.into_response(service, &request_id);
+    }
     let answered = match service {
         AwsService::SecretsManager if secrets_manager::only_reads(&call) => secrets_manager::serve(&call).await,
         // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.

@@ -9,6 +9,7 @@ mod keys;
 mod sessions;
 
 use fixture::{Fixture, Request};
+use keyturn_core::{policy::Operation, quota::WriteQuota};
 
 #[tokio::test]
 async fn whoever_signs_is_told_who_they_are() {
@@ -88,4 +89,21 @@ async fn what_is_no_request_of_the_query_protocol_is_refused() {
     }
     let long = test.sign(&key, "secretsmanager", Request::new("POST", "/").body(&"x".repeat(1024 * 1024 + 1)));
     assert_eq!(test.send(&long).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_rate_limit_counts_requests_before_it_is_known_who_asks() {
+    let test = Fixture::start().await;
+    let key = test.key("app", 0).await;
+    let permit = test.permit(Operation::Update, "sys/quotas/rate-limit/all").await;
+    let quota = WriteQuota { rate: 2.0, interval: 60, ..WriteQuota::default() };
+    test.core.quotas().write(permit, "all", quota).await.expect("written");
+    assert_eq!(test.send(&test.sts(&key)).await.status, 200);
+    assert_eq!(test.send(&test.sts(&key).alter("host", |_| "elsewhere".to_owned())).await.status, 403);
+    let over = test.send(&test.sts(&key)).await;
+    assert_eq!((over.status, over.code()), (400, "Throttling"));
+    let over = test.send(&test.secrets_manager(&key)).await;
+    assert_eq!((over.status, over.code()), (400, "ThrottlingException"));
+    test.pass(60);
+    assert_eq!(test.send(&test.sts(&key)).await.status, 200);
 }

@@ -21,7 +21,10 @@ use keyturn_protocol::aws::sigv4::{
     SignedHeaders, TARGET_HEADER, hash,
 };
 
-pub(crate) use self::{failure::AuthFailure, record::identify};
+pub(crate) use self::{
+    failure::AuthFailure,
+    record::{identify, rate_limit},
+};
 use super::AwsService;
 
 /// How far a client's clock may be off, in seconds.

@@ -1,10 +1,6 @@
 //! A request that is nobody's is recorded as any that is refused, before its answer leaves.
 
-use keyturn_core::{
-    door::{Answer, Ask},
-    policy::Operation,
-    secret::SecretBytes,
-};
+use keyturn_core::{door::Ask, policy::Operation, secret::SecretBytes};
 use keyturn_protocol::aws::sigv4::{Presented, TARGET_HEADER};
 use serde_json::json;
 
@@ -30,23 +26,44 @@ pub(crate) async fn identify(call: &Call, service: AwsService) -> Result<Verifie
 async fn record(call: &Call, service: AwsService, failure: AuthFailure) -> Failure {
     let told = failure.told(service, &call.request_id);
     let data = SecretBytes::new(claimed(call).to_string().into_bytes());
-    let path = format!("sys/aws/{}", service.name());
-    let ask = Ask {
-        request_id: &call.request_id,
-        operation: Operation::Read,
-        path: &path,
-        credential: None,
-        remote: call.remote,
-        data: &data,
-        wrap_ttl: None,
-    };
-    // Without a credential the door cannot but refuse; that it does so is what is recorded.
-    let (exchange, _) = call.core.admit(ask).await;
-    let text = told.text();
-    match exchange.conclude(Answer { error: Some(&text), ..Answer::default() }).await {
+    match call.core.turn_away(unknown(call, service, &data), &told.text()).await {
         Ok(()) => told,
         Err(error) => Failure::internal(&error, &call.request_id),
     }
+}
+
+/// What a request asks before it is known who asks for what.
+fn unknown<'a>(call: &'a Call, service: AwsService, data: &'a SecretBytes) -> Ask<'a> {
+    Ask {
+        request_id: &call.request_id,
+        operation: Operation::Read,
+        path: service.path(),
+        credential: None,
+        remote: call.remote,
+        data,
+        wrap_ttl: None,
+    }
+}
+
+/// Counts a request against the limit of `sys/aws/<service>`, before its signature is looked at.
+///
+/// # Errors
+/// What the caller is to be told who is over it.
+pub(crate) async fn rate_limit(call: &Call, service: AwsService) -> Result<(), Failure> {
+    let internal = |error: &dyn std::fmt::Display| Failure::internal(error, &call.request_id);
+    let (from, data) = (call.remote.map(|remote| remote.ip()), SecretBytes::default());
+    let counted = call.core.rate_limit(service.path(), from, &data).await;
+    let Some(standing) = counted.map_err(|error| internal(&error))?.filter(|standing| !standing.allowed) else {
+        return Ok(());
+    };
+    if standing.audited {
+        let reason = "rate limit quota exceeded";
+        let recorded = call.core.turn_away(unknown(call, service, &data), reason).await;
+        recorded.map_err(|error| internal(&error))?;
+    }
+    // Clients of AWS try again later by themselves when they hear this name.
+    let code = if service == AwsService::Sts { "Throttling" } else { "ThrottlingException" };
+    Err(Failure::client(code, "Rate exceeded"))
 }
 
 /// Whom and what the request names, as far as it can be read. Recorded as hashes, as all data.
