@@ -18,8 +18,14 @@ use std::{
 };
 
 use axum::body::Body;
-use hyper::{Request, Response, StatusCode, http::request::Parts};
-use keyturn_core::{core::Core, node::Node, secret::SecretBytes, storage::BoxFuture};
+use hyper::{Request, Response, StatusCode, header::HeaderValue, http::request::Parts};
+use keyturn_core::{
+    audit::HeaderRecord,
+    core::Core,
+    node::Node,
+    secret::{SecretBytes, SecretString},
+    storage::BoxFuture,
+};
 use keyturn_protocol::aws::sigv4::TARGET_HEADER;
 use tower_service::Service;
 
@@ -100,6 +106,8 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) body: SecretBytes,
     pub(crate) remote: Option<SocketAddr>,
+    /// Those of its headers that the audit log records.
+    pub(crate) headers: Vec<HeaderRecord>,
 }
 
 async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
@@ -118,7 +126,9 @@ async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
         return sealed.into_response(service, &request_id);
     };
     let remote = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let call = Call { core, request_id: request_id.clone(), parts, body, remote };
+    let text = |value: &HeaderValue| value.to_str().ok().map(SecretString::from);
+    let headers = core.settings().record_headers(|name| parts.headers.get_all(name).iter().filter_map(text).collect());
+    let call = Call { core, request_id: request_id.clone(), parts, body, remote, headers };
     if let Err(failure) = identity::rate_limit(&call, service).await {
         return failure.into_response(service, &request_id);
     }

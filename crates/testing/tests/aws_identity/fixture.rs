@@ -121,6 +121,7 @@ impl Fixture {
             credential: Some(Credential::Token(token)),
             remote: None,
             data: &data,
+            headers: &[],
             wrap_ttl: None,
         };
         let (exchange, admitted) = self.core.admit(ask).await;

@@ -41,6 +41,7 @@ fn unknown<'a>(call: &'a Call, service: AwsService, data: &'a SecretBytes) -> As
         credential: None,
         remote: call.remote,
         data,
+        headers: &call.headers,
         wrap_ttl: None,
     }
 }

@@ -21,6 +21,7 @@ pub(super) async fn answer(call: &Call, verified: &Verified) -> Outcome {
         credential: Some(verified.credential()),
         remote: call.remote,
         data: &SecretBytes::default(),
+        headers: &call.headers,
         wrap_ttl: None,
     };
     let (exchange, admitted) = call.core.admit(ask).await;

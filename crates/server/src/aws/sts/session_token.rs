@@ -33,6 +33,7 @@ pub(super) async fn answer(call: &Call, verified: &Verified, form: &Form) -> Out
         credential: Some(verified.credential()),
         remote: call.remote,
         data: &data,
+        headers: &call.headers,
         wrap_ttl: None,
     };
     let (exchange, admitted) = call.core.admit(ask).await;
