@@ -9,6 +9,7 @@ use keyturn_core::{
     door::{Answer as Concluded, Ask, Credential, Permit},
     policy::Operation,
     secret::{SecretBytes, SecretString},
+    storage::Storage as _,
 };
 use keyturn_protocol::aws::sigv4::{AmzTime, CanonicalRequest, SignedHeaders, Signer, Signing, hash};
 use keyturn_testing::TestServer;
@@ -105,6 +106,11 @@ impl Fixture {
 
     pub(crate) fn audited(&self) -> Vec<String> {
         self.server.store.audit.lines()
+    }
+
+    /// How many records of access keys there are.
+    pub(crate) async fn records(&self) -> usize {
+        self.server.store.storage.keys(b"access-key/", None, 1000).await.expect("keys").len()
     }
 
     /// A permit as root.

@@ -24,6 +24,7 @@ async fn a_key_ends_with_its_time() {
     assert_eq!(test.send(&test.secrets_manager(&key)).await.code(), UNKNOWN);
     let permit = test.permit(Operation::List, "sys/aws-keys/").await;
     assert!(test.core.access_keys().list(permit).await.expect("listed").is_empty());
+    assert_eq!(test.records().await, 0, "nothing of it stays");
 }
 
 #[tokio::test]
@@ -44,6 +45,7 @@ async fn a_key_ends_when_it_or_its_token_is_revoked() {
         let permit = test.permit(Operation::Read, &format!("sys/aws-keys/{}", key.id)).await;
         let read = test.core.access_keys().read(permit, &key.id).await;
         assert!(matches!(read, Err(AccessKeyError::NotFound(_))), "{read:?}");
+        assert_eq!(test.records().await, 0, "nothing of it stays");
     }
 }
 
