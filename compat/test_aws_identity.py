@@ -105,6 +105,14 @@ def test_key_ends_with_its_time(server):
     wait_until("the key ends", lambda: aws.error_of(aws.send(aws.signed_request(key))) == UNKNOWN)
 
 
+def test_key_is_renewed_by_its_accessor(server, client):
+    """The life of a key is that of its token."""
+    made = client.write("sys/aws-keys", policies="default", ttl="60s")["data"]
+    renewed = client.auth.token.renew_accessor(made["accessor"], increment=7200)["auth"]
+    assert renewed["lease_duration"] == 7200 and not renewed["client_token"]
+    assert client.read(f"sys/aws-keys/{made['access_key_id']}")["data"]["expire_time"] > made["expire_time"]
+
+
 def test_keys_survive_a_restart(own_server):
     """Key and secret are as good as before; the last use was written down."""
     key = aws.create_key(own_server)
