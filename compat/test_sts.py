@@ -4,8 +4,11 @@ import datetime
 from urllib.parse import urlsplit
 
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 
 import aws
+from provider import Provider
 from support import unique
 
 pytestmark = pytest.mark.keyturn
@@ -100,3 +103,130 @@ def test_no_signature(server):
     """Nobody is told so."""
     answer = get(f"{server.address}/?Action=GetCallerIdentity&Version=2011-06-15")
     assert error(answer) == (403, "MissingAuthenticationToken")
+
+
+# --- web identities ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def provider():
+    """An identity provider on loopback."""
+    made = Provider()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def trust(client, provider):
+    """A JWT mount that trusts the provider; writes a role and returns its ARN."""
+    path = f"team/{unique('jwt')}"
+    client.sys.enable_auth_method("jwt", path=path)
+    client.auth.jwt.configure(jwks_url=f"{provider.url}/keys", bound_issuer=provider.url, path=path)
+
+    def write(name="ci", **fields):
+        usual = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["keyturn"], "allowed_redirect_uris": []}
+        client.auth.jwt.create_role(name, path=path, **(usual | fields))
+        return f"arn:aws:iam::000000000000:role/{path}/{name}"
+
+    write.path = path
+    yield write
+    client.sys.disable_auth_method(path)
+
+
+@pytest.fixture
+def assume(server):
+    """Assumes a role with no credentials at all, as an SDK does in a pipeline."""
+    nobody = aws.AccessKey(server, None, None).client("sts", config=Config(
+        signature_version=UNSIGNED, retries={"total_max_attempts": 1}))
+
+    def call(arn, token, **fields):
+        fields = {"RoleSessionName": "job-42", "DurationSeconds": 900} | fields
+        return nobody.assume_role_with_web_identity(RoleArn=arn, WebIdentityToken=token, **fields)
+
+    return call
+
+
+def session_of(server, answer):
+    """The access key that an answer has."""
+    made = answer["Credentials"]
+    return aws.AccessKey(server, made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+
+def test_web_identity(server, client, provider, trust, assume):
+    """A provider's token is worth temporary credentials with the role's policies; the answer says whose they are."""
+    arn = trust(token_policies=["app"], token_ttl="2h")
+    answer = assume(arn, provider.sign(sub="repo:a", aud="keyturn"))
+    assert (answer["SubjectFromWebIdentityToken"], answer["Audience"], answer["Provider"]) == (
+        "repo:a", "keyturn", provider.url)
+    assert answer["AssumedRoleUser"]["Arn"] == "arn:aws:sts::000000000000:assumed-role/ci/job-42"
+    who = session_of(server, answer).client("sts").get_caller_identity()
+    assert (who["Arn"], who["UserId"]) == (answer["AssumedRoleUser"]["Arn"], answer["AssumedRoleUser"]["AssumedRoleId"])
+    known = client.read(f"sys/aws-keys/{answer['Credentials']['AccessKeyId']}")["data"]
+    assert (known["policies"], known["temporary"], known["name"]) == (["app", "default"], True, "ci/job-42")
+    again = assume(arn, provider.sign(sub="repo:b", aud="keyturn"), RoleSessionName="job-43")
+    ids = [each["AssumedRoleUser"]["AssumedRoleId"].split(":") for each in (answer, again)]
+    assert ids[0][0] == ids[1][0] and [each[1] for each in ids] == ["job-42", "job-43"]
+
+
+@pytest.mark.parametrize("ttl, granted", [("2h", 3600), ("20m", 1200), ("90s", 90)])
+def test_web_identity_lives_no_longer_than_its_role_allows(provider, trust, assume, ttl, granted):
+    """The shorter of what is asked and the TTL of the role's tokens."""
+    answer = assume(trust(token_ttl=ttl), provider.sign(sub="a", aud="keyturn"), DurationSeconds=3600)
+    left = (answer["Credentials"]["Expiration"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert granted - 60 < left <= granted
+
+
+@pytest.mark.parametrize("claims, code, status", [
+    ({"aud": "elsewhere"}, "AccessDenied", 403),
+    ({"iss": "https://elsewhere"}, "AccessDenied", 403),
+    ({"iat": 1, "exp": 2}, "ExpiredTokenException", 400),
+    ({"sub": None}, "AccessDenied", 403),
+])
+def test_web_identity_that_is_not_trusted(provider, trust, assume, claims, code, status):
+    """A token that the role does not take."""
+    with aws.refused(code, status):
+        assume(trust(), provider.sign({"sub": "a", "aud": "keyturn"} | claims))
+
+
+def test_web_identity_that_is_none(client, provider, trust, assume):
+    """Something else than a token, another's signature, a role or mount that is not there: no key is made."""
+    arn, token = trust(), provider.sign(sub="a", aud="keyturn")
+    before = client.list("sys/aws-keys")
+    head, body, signature = token.split(".")
+    for forged in ("not.a.token", f"{head}.{body}.{signature[::-1]}", f"{head}.{body}."):
+        with aws.refused("InvalidIdentityToken", 400):
+            assume(arn, forged)
+    for absent in (arn + "x", arn.replace("/team/", "/nobody/"), "arn:aws:iam::000000000000:role/token/ci"):
+        with aws.refused("AccessDenied", 403):
+            assume(absent, token)
+    for arn_of_none in ("arn:aws:iam::123456789012:role/jwt/ci", "arn:aws:iam::000000000000:user/ci/ab"):
+        with aws.refused("ValidationError", 400, "RoleArn must be"):
+            assume(arn_of_none, token)
+    for fields in ({"Policy": "{}"}, {"DurationSeconds": 43_201}, {"RoleSessionName": "a b"}, {"ProviderId": "graph.x"}):
+        with aws.refused("ValidationError", 400):
+            assume(arn, token, **fields)
+    after = client.list("sys/aws-keys")
+    assert (before and before["data"]["keys"]) == (after and after["data"]["keys"])
+
+
+def test_web_identity_ends_with_its_mount(server, client, provider, trust, assume):
+    """What a mount gave is revoked when the mount goes."""
+    session = session_of(server, assume(trust(), provider.sign(sub="a", aud="keyturn")))
+    assert session.client("sts").get_caller_identity()
+    client.sys.disable_auth_method(trust.path)
+    with aws.refused("InvalidClientTokenId", 403):
+        session.client("sts").get_caller_identity()
+
+
+def test_sdk_chain_finds_its_identity_by_itself(server, provider, trust, tmp_path, monkeypatch):
+    """`AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN` are enough for an unmodified SDK."""
+    (tmp_path / "token").write_text(provider.sign(sub="a", aud="keyturn"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"AWS_WEB_IDENTITY_TOKEN_FILE": tmp_path / "token", "AWS_ROLE_ARN": trust(),
+                        "AWS_ROLE_SESSION_NAME": "pipeline", "AWS_ENDPOINT_URL": server.address,
+                        "AWS_REGION": aws.REGION, "AWS_DEFAULT_REGION": aws.REGION,
+                        "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, str(value))
+    session = aws.boto3.Session()
+    assert session.client("sts").get_caller_identity()["Arn"].endswith(":assumed-role/ci/pipeline")

@@ -71,7 +71,7 @@ impl Random {
     pub fn base32(&self, length: usize) -> Result<String, RandomError> {
         let mut draw = vec![0; length];
         self.fill(&mut draw)?;
-        Ok(draw.into_iter().map(|byte| char::from(BASE32[usize::from(byte % 32)])).collect())
+        Ok(base32(&draw))
     }
 
     /// A version 4 UUID (RFC 9562).
@@ -81,6 +81,11 @@ impl Random {
     pub fn uuid(&self) -> Result<uuid::Uuid, RandomError> {
         Ok(uuid::Builder::from_random_bytes(self.bytes()?).into_uuid())
     }
+}
+
+/// One of A to Z and 2 to 7 for each byte.
+pub(crate) fn base32(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(BASE32[usize::from(byte % 32)])).collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 pub mod api;
 pub mod audit_device;
-mod client_certificate;
 mod aws;
+mod client_certificate;
 pub mod limits;
 pub mod listener;
 pub mod outbound;

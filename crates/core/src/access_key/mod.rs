@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use create::{CreateAccessKey, IssuedAccessKey};
 pub use proof::{Claim, ProofError, Proven};
 pub use signing::{CredentialScope, SigningKey, TERMINATOR};
-pub use temporary::TemporaryCredentials;
+pub use temporary::{AssumeRole, AssumeRoleError, AssumedRole, TemporaryCredentials};
 pub use usage::LastUse;
 
 use self::proof::Known;

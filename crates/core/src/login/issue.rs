@@ -80,11 +80,18 @@ impl Issuer {
         Self { store, tokens, identity }
     }
 
-    /// Issues a token without a parent, to the entity that is known under the login's alias.
-    pub(super) async fn issue(&self, proven: Proven<'_>) -> Result<Issued, IssueError> {
+    /// What the token of a proven login would be, for one that gets something else in its place. Its entity is the one
+    /// that is known under the login's alias.
+    pub(super) async fn prepare(&self, proven: Proven<'_>) -> Result<(Entry, Vec<String>), IssueError> {
         let (mount, who) = (proven.mount, proven.identity.clone());
         let (mut entry, warnings) = draft(proven, self.store.now())?;
         entry.entity_id = self.identity.log_in(mount, &who).await?;
+        Ok((entry, warnings))
+    }
+
+    /// Issues a token without a parent.
+    pub(super) async fn issue(&self, proven: Proven<'_>) -> Result<Issued, IssueError> {
+        let (entry, warnings) = self.prepare(proven).await?;
         let issued = self.tokens.issue(entry, None).await?;
         Ok(Issued { warnings, ..issued })
     }

@@ -54,6 +54,9 @@ pub enum TokenFault {
     /// It is signed in a way that is not accepted.
     #[error("invalid algorithm (alg) header parameter: token signed with unexpected algorithm")]
     Algorithm,
+    /// Its time is over.
+    #[error("invalid expiration time (exp) claim: token is expired")]
+    Expired,
     /// A claim is not as it has to be.
     #[error("{0}")]
     Claim(&'static str),

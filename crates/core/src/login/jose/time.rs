@@ -51,7 +51,7 @@ pub(in crate::login) fn check_times(claims: &Claims, leeways: Leeways, now: Time
         return Err(TokenFault::Claim("invalid not before (nbf) claim: token not yet valid"));
     }
     if ceiling.saturating_sub(skew) > expires {
-        return Err(TokenFault::Claim("invalid expiration time (exp) claim: token is expired"));
+        return Err(TokenFault::Expired);
     }
     if floor.saturating_add(skew) < issued {
         return Err(TokenFault::Claim("invalid issued at (iat) claim: token issued in the future"));

@@ -20,7 +20,7 @@ use crate::{
     mount::Mount,
     secret::SecretString,
     store::Seen,
-    token::{Issued, address_allowed},
+    token::{Entry, Issued, address_allowed},
 };
 
 /// The entry of a token's metadata that names its role.
@@ -108,15 +108,22 @@ impl Jwt {
     }
 
     pub(super) async fn issue(&self, mount: &Mount, path: String, trusted: Trusted) -> Result<Issued, JwtError> {
-        let Trusted { role, identity, settings, .. } = trusted;
-        let mut meta = identity.metadata.clone();
-        // Last, so that no claim can name another role.
-        meta.insert(ROLE.to_owned(), role);
-        let bound_cidrs = settings.bound_cidrs.clone();
-        let name = identity.alias.clone();
-        let proven = Proven { mount, path, name: &name, meta, settings: &settings, bound_cidrs, identity };
-        Ok(self.issuer.issue(proven).await?)
+        Ok(self.issuer.issue(proven(mount, path, &trusted)).await?)
     }
+
+    /// What the token of a login would be, for one that gets something else in its place.
+    pub(crate) async fn prepare(&self, mount: &Mount, path: String, trusted: &Trusted) -> Result<Entry, JwtError> {
+        Ok(self.issuer.prepare(proven(mount, path, trusted)).await?.0)
+    }
+}
+
+fn proven<'a>(mount: &'a Mount, path: String, trusted: &'a Trusted) -> Proven<'a> {
+    let Trusted { role, identity, settings, .. } = trusted;
+    let mut meta = identity.metadata.clone();
+    // Last, so that no claim can name another role.
+    meta.insert(ROLE.to_owned(), role.clone());
+    let bound_cidrs = settings.bound_cidrs.clone();
+    Proven { mount, path, name: &identity.alias, meta, settings, bound_cidrs, identity: identity.clone() }
 }
 
 pub(super) fn check_source(role: &JwtRole, from: Option<IpAddr>) -> Result<(), JwtError> {

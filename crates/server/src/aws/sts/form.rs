@@ -43,6 +43,11 @@ impl Form {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
+    /// The names of all parameters.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// A parameter that is none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.secret(name).map(SecretString::expose_secret)

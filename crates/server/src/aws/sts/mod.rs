@@ -5,6 +5,7 @@ mod caller_identity;
 mod credentials;
 mod form;
 mod session_token;
+mod web_identity;
 pub(super) mod xml;
 
 use hyper::{Method, StatusCode};
@@ -28,13 +29,14 @@ pub(super) async fn serve(call: &Call) -> Outcome {
             let verified = identity::identify(call, AwsService::Sts).await?;
             caller_identity::answer(call, &verified).await
         }
+        ("AssumeRoleWithWebIdentity", _) => web_identity::answer(call, &form).await,
         ("GetSessionToken", _) => {
             let verified = identity::identify(call, AwsService::Sts).await?;
             session_token::answer(call, &verified, &form).await
         }
         _ => {
             identity::identify(call, AwsService::Sts).await?;
-            Err(invalid_action("This server offers GetCallerIdentity and GetSessionToken."))
+            Err(invalid_action("This server offers GetCallerIdentity, GetSessionToken and AssumeRoleWithWebIdentity."))
         }
     }
 }
