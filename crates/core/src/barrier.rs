@@ -71,6 +71,8 @@ pub enum MacPurpose {
     Fingerprint,
     /// Recognising a snapshot as one of this store.
     Snapshot,
+    /// Knowing one's own page tokens again.
+    Page,
 }
 
 /// A keyed hash (HMAC-SHA256).

@@ -160,16 +160,19 @@ impl Core {
         self.mounts.enable_unguarded(secret).await
     }
 
-    /// One round of upkeep: removes tokens and secret ids that have ended, rotates keys of identity tokens, writes down
-    /// what is counted in memory.
+    /// One round of upkeep: removes tokens and secret ids that have ended and secrets that are past recovery, rotates
+    /// keys of identity tokens, writes down what is counted in memory.
     ///
     /// # Errors
     /// When the store fails; the next round goes on where this one stopped.
     pub async fn tend(&self) -> Result<(), StoreError> {
         let expired = self.tokens.expire_due().await;
-        let tidied = self.logins.tend(&self.mounts.all()).await;
+        let mounts = self.mounts.all();
+        let tidied = self.logins.tend(&mounts).await;
         let rotated = self.oidc.tend().await;
         self.write_down().await?;
+        self.kv.purge_due(&mounts).await?;
+        self.kv.follow_orders().await?;
         expired.map(|_| ()).and(tidied).and(rotated)
     }
 

@@ -26,6 +26,7 @@
 //! kv/<uuid>/config                         a versioned mount's settings
 //! kv/<uuid>/meta/<name>                    a secret (kv::Secret)
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
+//! kv/<uuid>/purge/<seconds>/<name>         a secret that may be removed by then; seconds as 16 hex digits
 //! kv/<uuid>/flat/<name>                    an unversioned secret
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
@@ -172,6 +173,15 @@ pub(crate) fn kv_meta(mount: &str, name: &str) -> Key {
 
 pub(crate) fn kv_data(mount: &str, name: &str, version: u64) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/data/", name.as_bytes(), b"\0", &version.to_be_bytes()])
+}
+
+/// The prefix of the notes of secrets to be removed.
+pub(crate) fn kv_purges(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/purge/"])
+}
+
+pub(crate) fn kv_purge(mount: &str, at: Timestamp, name: &str) -> Key {
+    format!("kv/{mount}/purge/{:016x}/{name}", at.as_second().max(0)).into_bytes()
 }
 
 /// The prefix of all secrets of an unversioned mount.

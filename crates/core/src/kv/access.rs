@@ -37,6 +37,14 @@ impl Kv {
         }
     }
 
+    /// Lets a note that is yet to be written down show in what is told of a secret.
+    pub(super) fn see_noted_access(&self, place: &Place, secret: &mut Secret) {
+        let notes = self.accessed.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.contains(&(place.mount.uuid.clone(), place.name.clone())) {
+            secret.last_accessed_day = day_of(self.store.now());
+        }
+    }
+
     /// Writes some of the notes down, under each secret's lock, so that no writer is disturbed.
     pub(crate) async fn flush_accesses(&self) -> Result<(), StoreError> {
         let notes = self.take_notes();

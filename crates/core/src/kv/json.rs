@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use super::json_check::check;
 use crate::secret::SecretBytes;
 
 /// A JSON object whose values stay where they are in the text. A name that stands twice counts once, the last time.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kv, KvError, Secret, check_prefix};
+use super::{Kv, KvError, Secret, check_changeable, check_prefix};
 use crate::{
     barrier::Batch,
     door::Permit,
@@ -37,14 +37,22 @@ pub struct MetadataChange {
 }
 
 impl Kv {
-    /// What is known of a secret and its versions, without any payload.
+    /// What is known of a secret and its versions, without any payload. Versions that were never current are left out,
+    /// and those of a secret that is scheduled for deletion are deleted.
     ///
     /// # Errors
     /// When the name is unfit or the store fails.
     pub async fn metadata(&self, permit: Permit) -> Result<Option<SecretView>, KvError> {
         let place = Self::locate(&permit, &["metadata"])?;
         permit.spend();
-        Ok(self.find(&place).await?.map(|seen| seen.value))
+        let Some((mut secret, _)) = self.resolve(&place).await? else { return Ok(None) };
+        secret.versions.retain(|version| !version.unreleased);
+        if let Some(recovery) = &secret.recovery {
+            for version in &mut secret.versions {
+                version.deletion_time.get_or_insert(recovery.deleted);
+            }
+        }
+        Ok(Some(secret))
     }
 
     /// Changes what is said about a secret; creates it without a version if it is not there and `create` says so.
@@ -62,6 +70,9 @@ impl Kv {
         permit.spend();
         let revision = found.as_ref().map(|seen| seen.revision);
         let now = self.store.now();
+        if let Some(seen) = &found {
+            check_changeable(&seen.value)?;
+        }
         let mut secret = match found {
             Some(Seen { value, .. }) => value,
             None if create => Secret::new(now, self.arn_suffix()?),
@@ -83,11 +94,10 @@ impl Kv {
         let key = place.key();
         let _lock = self.store.lock(&key).await;
         let Some(seen) = self.find(&place).await? else { return Ok(()) };
-        let mut batch = Batch::new().expect(key.clone(), Some(seen.revision)).delete(key);
-        for version in &seen.value.versions {
-            batch = batch.delete(place.data_key(version.number));
+        if !seen.value.replicas.is_empty() {
+            return Err(KvError::Invalid("the secret has replicas in other mounts: remove them first".to_owned()));
         }
-        Ok(self.store.apply(batch).await?)
+        Ok(self.remove(&place, &seen, Batch::new()).await?)
     }
 
     /// The names directly below `metadata/<prefix>/`; folders end with a slash.

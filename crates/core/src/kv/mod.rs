@@ -7,10 +7,18 @@ mod access;
 mod config;
 mod flat;
 pub mod json;
+mod json_check;
+mod labelled;
+mod lifecycle;
 mod metadata;
+mod ordered;
 mod payload;
 mod read;
+mod replica;
+mod rotation;
 mod secret;
+mod staging;
+mod tags;
 mod versions;
 mod write;
 
@@ -21,10 +29,16 @@ use std::{
 
 pub use config::MountSettings;
 pub(crate) use flat::flat_payload;
+pub use labelled::{Changed, MAX_STAGES, PutVersion, Restriction, SecretChange, SecretError, Select, Verdict};
+pub use lifecycle::RotationChange;
 pub use metadata::{MetadataChange, SecretView};
+pub use ordered::{Browse, Order, Position, Step};
 pub use payload::Payload;
 pub use read::{Reading, VersionView};
+pub use replica::{NewReplica, Replica};
+pub use rotation::RotationSettings;
 pub use secret::{CURRENT, DEFAULT_MAX_VERSIONS, PENDING, PREVIOUS, Recovery, Secret, Version, VersionState};
+pub use tags::MAX_TAGS;
 pub use write::NewVersion;
 
 use crate::{
@@ -83,11 +97,14 @@ pub struct Kv {
     store: Arc<Store>,
     /// Secrets whose first read of the day is yet to be written down: mount and name.
     accessed: Mutex<HashSet<(String, String)>>,
+    /// Secrets in other orders than that of their names, for listings that want one.
+    orders: tokio::sync::Mutex<ordered::Orders>,
 }
 
 impl Kv {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, accessed: Mutex::default() }
+        let orders = tokio::sync::Mutex::new(ordered::Orders::following(&*store.barrier));
+        Self { store, accessed: Mutex::default(), orders }
     }
 
     /// Whether a write to this path would change something that is there.
@@ -114,7 +131,7 @@ impl Kv {
             return Err(KvError::UnsupportedPath);
         }
         check_name(name)?;
-        Ok(Place { mount: Arc::clone(permit.mount()), name: name.to_owned() })
+        Ok(Place::new(Arc::clone(permit.mount()), name.to_owned()))
     }
 
     async fn find(&self, place: &Place) -> Result<Option<Seen<Secret>>, StoreError> {
@@ -130,29 +147,54 @@ fn check_size(payload: &[u8]) -> Result<(), KvError> {
 struct Place {
     mount: Arc<Mount>,
     name: String,
+    /// The mount that has its records, by its uuid, if that is another.
+    held_by: Option<String>,
 }
 
 impl Place {
+    fn new(mount: Arc<Mount>, name: String) -> Self {
+        Self { mount, name, held_by: None }
+    }
+
+    fn uuid(&self) -> &str {
+        self.held_by.as_deref().unwrap_or(&self.mount.uuid)
+    }
+
     fn key(&self) -> Key {
-        keys::kv_meta(&self.mount.uuid, &self.name)
+        keys::kv_meta(self.uuid(), &self.name)
     }
 
     fn data_key(&self, version: u64) -> Key {
-        keys::kv_data(&self.mount.uuid, &self.name, version)
+        keys::kv_data(self.uuid(), &self.name, version)
     }
 }
 
-/// Checks a name: 1 to [`MAX_NAME_LEN`] bytes, segments of visible text between single slashes, none of them dots.
+const REPLICA: &str = "the secret is a replica of one in another mount: change that one";
+
+/// Whether a secret can be changed through this mount now.
+fn check_changeable(secret: &Secret) -> Result<(), KvError> {
+    if secret.origin.is_some() {
+        return Err(KvError::Invalid(REPLICA.to_owned()));
+    }
+    if secret.recovery.is_some() {
+        return Err(KvError::Invalid("the secret is scheduled for deletion: undelete it first".to_owned()));
+    }
+    Ok(())
+}
+
+/// Checks a name: 1 to [`MAX_NAME_LEN`] bytes, segments of visible text between single slashes, none of them dots. One
+/// slash may stand in front, as clients of AWS like to have it; a path of Vault's cannot name such a secret.
 pub(crate) fn check_name(name: &str) -> Result<(), KvError> {
+    let segments = name.strip_prefix('/').unwrap_or(name);
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > MAX_NAME_LEN {
         "it is longer than 1024 bytes"
     } else if name.chars().any(char::is_control) {
         "it has control characters"
-    } else if name.split('/').any(str::is_empty) {
-        "it starts or ends with a slash or has two in a row"
-    } else if name.split('/').any(|segment| segment == "." || segment == "..") {
+    } else if segments.split('/').any(str::is_empty) {
+        "it ends with a slash or has two in a row"
+    } else if segments.split('/').any(|segment| segment == "." || segment == "..") {
         "it has a segment of dots"
     } else {
         return Ok(());
@@ -175,10 +217,10 @@ mod tests {
 
     #[test]
     fn names_that_could_mislead_are_refused() {
-        for name in ["", "a//b", "/a", "a/", "a/../b", ".", "a\0b", "a\nb", &"x".repeat(1025)] {
+        for name in ["", "a//b", "//a", "/", "a/", "a/../b", ".", "a\0b", "a\nb", &"x".repeat(1025)] {
             assert!(check_name(name).is_err(), "{name:?}");
         }
-        for name in ["a", "a/b c", "…/ü", "a.b/..c", &"x".repeat(1024)] {
+        for name in ["a", "/a", "a/b c", "…/ü", "a.b/..c", &"x".repeat(1024)] {
             assert!(check_name(name).is_ok(), "{name:?}");
         }
     }

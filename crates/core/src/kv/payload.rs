@@ -8,6 +8,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::json;
 use crate::secret::SecretBytes;
 
 /// The content of one version.
@@ -22,6 +23,13 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// Text as a client has it: fields, if it is a JSON object that everybody reads alike. It stays as it is spelled.
+    #[must_use]
+    pub fn from_text(text: SecretBytes) -> Self {
+        let is_object = text.expose_secret().trim_ascii_start().starts_with(b"{");
+        if is_object && json::check(text.expose_secret()).is_ok() { Self::Fields(text) } else { Self::Text(text) }
+    }
+
     /// The payload as Vault's clients read it: the text of a JSON object.
     #[must_use]
     pub fn into_json_object(self) -> SecretBytes {
@@ -80,6 +88,17 @@ mod tests {
         assert_eq!(text.expose_secret(), br#"{"value":"a\"b"}"#);
         let bytes = Payload::Bytes(SecretBytes::new(vec![0, 255])).into_json_object();
         assert_eq!(bytes.expose_secret(), br#"{"value":"AP8="}"#);
+    }
+
+    #[test]
+    fn text_that_is_an_object_is_fields_as_it_is_spelled() {
+        let of = |text: &str| Payload::from_text(SecretBytes::new(text.as_bytes().to_vec()));
+        let spelled = " {\"b\": 1.50, \"a\":\"x\"} ";
+        assert!(matches!(of(spelled), Payload::Fields(text) if text.expose_secret() == spelled.as_bytes()));
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(500), "]".repeat(500));
+        for text in ["plain", "[1]", "{\"a\":1", "{\"a\":\"\\ud800\"}", "{\"a\":1e999}", &deep] {
+            assert!(matches!(of(text), Payload::Text(_)), "{}", &text[..7]);
+        }
     }
 
     #[test]

@@ -57,21 +57,24 @@ impl Kv {
     }
 
     pub(super) async fn load(&self, place: &Place, number: Option<u64>) -> Result<Reading, StoreError> {
-        let Some(seen) = self.find(place).await? else { return Ok(Reading::Nothing) };
-        let mut secret = seen.value;
+        let Some((mut secret, held)) = self.resolve(place).await? else { return Ok(Reading::Nothing) };
         let number = number.filter(|number| *number > 0).unwrap_or_else(|| secret.current());
-        let Some(index) = secret.versions.iter().position(|version| version.number == number) else {
+        let visible = |version: &Version| version.number == number && !version.unreleased;
+        let Some(index) = secret.versions.iter().position(visible) else {
             return Ok(Reading::Nothing);
         };
         let now = self.store.now();
-        let version = secret.versions.swap_remove(index);
+        let mut version = secret.versions.swap_remove(index);
+        if let Some(recovery) = &secret.recovery {
+            version.deletion_time = Some(recovery.deleted);
+        }
         let state = version.state(now);
         let view = VersionView { version, custom_metadata: secret.custom_metadata };
         if state != VersionState::Live {
             return Ok(Reading::Gone(view));
         }
         self.note_access(place, secret.last_accessed_day, now);
-        match self.payload(place, number).await? {
+        match self.payload(held.as_ref().unwrap_or(place), number).await? {
             Some(payload) => Ok(Reading::Live(view, payload)),
             // The version was destroyed or pruned between the two reads.
             None => Ok(Reading::Gone(VersionView { version: Version { destroyed: true, ..view.version }, ..view })),

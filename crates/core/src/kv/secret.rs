@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{replica::Replica, rotation::RotationSettings};
 use crate::clock::{Timestamp, nanos};
 
 /// The stage that readers see by default.
@@ -45,6 +46,12 @@ pub struct Version {
     pub destroyed: bool,
     /// Its labels. A label is on at most one version of a secret.
     pub stages: Vec<String>,
+    /// It was never current: readers who know versions by their number do not see it.
+    #[serde(default)]
+    pub unreleased: bool,
+    /// A rotation keeps the place for a payload that is yet to come.
+    #[serde(default)]
+    pub empty: bool,
 }
 
 impl Version {
@@ -60,7 +67,9 @@ impl Version {
         }
     }
 
-    fn has(&self, stage: &str) -> bool {
+    /// Whether it carries a label.
+    #[must_use]
+    pub fn has(&self, stage: &str) -> bool {
         self.stages.iter().any(|label| label == stage)
     }
 }
@@ -107,6 +116,27 @@ pub struct Secret {
     pub recovery: Option<Recovery>,
     /// The day of the last read, in days since 1970; 0: never.
     pub last_accessed_day: u32,
+    /// The tags' names in the order in which they came; `None`: it never had any.
+    #[serde(default)]
+    pub tag_order: Option<Vec<String>>,
+    /// The name of a key of the client's, kept for the client; the barrier seals with its own.
+    #[serde(default)]
+    pub key_id: String,
+    /// What kind of secret its maker says it is.
+    #[serde(default)]
+    pub kind: String,
+    /// The text of an access policy that restricts further what the callers' policies allow.
+    #[serde(default)]
+    pub access_policy: String,
+    /// When and by what its value is to be replaced.
+    #[serde(default)]
+    pub rotation: Option<RotationSettings>,
+    /// The mounts in which this secret can be read as well.
+    #[serde(default)]
+    pub replicas: Vec<Replica>,
+    /// The uuid of the mount that has the secret of this name of which this one is a replica.
+    #[serde(default)]
+    pub origin: Option<String>,
 }
 
 impl Secret {
@@ -127,6 +157,13 @@ impl Secret {
             arn_suffix,
             recovery: None,
             last_accessed_day: 0,
+            tag_order: None,
+            key_id: String::new(),
+            kind: String::new(),
+            access_policy: String::new(),
+            rotation: None,
+            replicas: Vec::new(),
+            origin: None,
         }
     }
 
@@ -149,6 +186,11 @@ impl Secret {
             .map(|index| &mut self.versions[index])
     }
 
+    /// As [`Secret::version_mut`], for those who know versions by their number: what was never current is not there.
+    pub(super) fn released_mut(&mut self, number: u64) -> Option<&mut Version> {
+        self.version_mut(number).filter(|version| !version.unreleased)
+    }
+
     /// The number of the current version; 0: there is none.
     #[must_use]
     pub fn current(&self) -> u64 {
@@ -161,36 +203,14 @@ impl Secret {
         self.versions.first().map(|version| version.number).filter(|number| *number > 1).unwrap_or(0)
     }
 
-    /// Adds a version and makes it the current one: what was current becomes previous.
-    pub(super) fn promote_new(&mut self, id: String, created: Timestamp, deletion_time: Option<Timestamp>) -> u64 {
-        self.latest += 1;
-        if let Some(old) = self.staged(CURRENT).map(|version| version.number) {
-            self.unstage(CURRENT);
-            self.unstage(PREVIOUS);
-            if let Some(version) = self.version_mut(old) {
-                version.stages.push(PREVIOUS.to_owned());
-            }
-        }
-        let stages = vec![CURRENT.to_owned()];
-        self.versions.push(Version { number: self.latest, id, created, deletion_time, destroyed: false, stages });
-        self.updated = created;
-        self.latest
-    }
-
-    fn unstage(&mut self, stage: &str) {
-        for version in &mut self.versions {
-            version.stages.retain(|label| label != stage);
-        }
-    }
-
-    /// Forgets the oldest versions beyond `keep`, and says which. What is current or pending stays.
+    /// Forgets the oldest versions beyond `keep`, and says which. What carries a label stays, but for `previous`.
     pub(super) fn prune(&mut self, keep: u32) -> Vec<u64> {
         let excess = self.versions.len().saturating_sub(keep as usize);
         let gone: Vec<u64> = self
             .versions
             .iter()
             .take(excess)
-            .filter(|version| !version.has(CURRENT) && !version.has(PENDING))
+            .filter(|version| version.stages.iter().all(|stage| stage == PREVIOUS))
             .map(|version| version.number)
             .collect();
         self.versions.retain(|version| !gone.contains(&version.number));

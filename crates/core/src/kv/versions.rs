@@ -1,6 +1,6 @@
 //! Deleting, restoring and destroying versions.
 
-use super::{Kv, KvError, Secret};
+use super::{Kv, KvError, REPLICA, Secret};
 use crate::{barrier::Batch, clock::Timestamp, door::Permit, store::Store};
 
 impl Kv {
@@ -31,14 +31,15 @@ impl Kv {
         .await
     }
 
-    /// Brings deleted versions back. What is destroyed stays so.
+    /// Brings deleted versions back, and a secret that is scheduled for deletion with them. What is destroyed stays so.
     ///
     /// # Errors
     /// When the name is unfit or the store fails.
     pub async fn undelete_versions(&self, permit: Permit, numbers: &[u64]) -> Result<(), KvError> {
         self.change(permit, "undelete", |secret, _| {
+            secret.recovery = None;
             for number in numbers {
-                if let Some(version) = secret.version_mut(*number).filter(|version| !version.destroyed) {
+                if let Some(version) = secret.released_mut(*number).filter(|version| !version.destroyed) {
                     version.deletion_time = None;
                 }
             }
@@ -55,7 +56,7 @@ impl Kv {
         self.change(permit, "destroy", |secret, _| {
             let mut gone = Vec::new();
             for number in numbers {
-                if let Some(version) = secret.version_mut(*number) {
+                if let Some(version) = secret.released_mut(*number) {
                     version.destroyed = true;
                     gone.push(*number);
                 }
@@ -78,6 +79,9 @@ impl Kv {
         let _lock = self.store.lock(&key).await;
         let Some(seen) = self.find(&place).await? else { return Ok(()) };
         let mut secret = seen.value;
+        if secret.origin.is_some() {
+            return Err(KvError::Invalid(REPLICA.to_owned()));
+        }
         let now = self.store.now();
         let gone = edit(&mut secret, now);
         secret.updated = now;
@@ -90,7 +94,7 @@ impl Kv {
 }
 
 fn delete(secret: &mut Secret, number: u64, now: Timestamp) {
-    if let Some(version) = secret.version_mut(number) {
+    if let Some(version) = secret.released_mut(number) {
         // A version that was deleted before keeps the time of that.
         if !version.destroyed && version.deletion_time.is_none_or(|at| at > now) {
             version.deletion_time = Some(now);

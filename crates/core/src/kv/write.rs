@@ -1,6 +1,9 @@
 //! Writing a new version.
 
-use super::{DEFAULT_MAX_VERSIONS, Kv, KvError, MountSettings, Payload, Place, Secret, VersionView, check_size, json};
+use super::{
+    DEFAULT_MAX_VERSIONS, Kv, KvError, MountSettings, Payload, Place, Secret, VersionView, check_changeable,
+    check_size, json,
+};
 use crate::{
     barrier::Batch,
     clock::{self, Timestamp},
@@ -61,6 +64,9 @@ impl Kv {
         permit.spend();
         let seen = found.as_ref().map(|seen| seen.revision);
         let now = self.store.now();
+        if let Some(seen) = &found {
+            check_changeable(&seen.value)?;
+        }
         let mut secret = match found {
             Some(Seen { value, .. }) => value,
             None => Secret::new(now, self.arn_suffix()?),
@@ -95,7 +101,7 @@ fn check_cas(secret: &Secret, settings: &MountSettings, cas: Option<u64>) -> Res
     }
 }
 
-fn versions_to_keep(secret: &Secret, settings: &MountSettings) -> u32 {
+pub(super) fn versions_to_keep(secret: &Secret, settings: &MountSettings) -> u32 {
     match secret.max_versions.max(settings.max_versions) {
         0 => DEFAULT_MAX_VERSIONS,
         keep => keep,
@@ -103,7 +109,7 @@ fn versions_to_keep(secret: &Secret, settings: &MountSettings) -> u32 {
 }
 
 /// When a version written now will be deleted: after the shorter of what the mount and the secret say.
-fn deletion_time(secret: &Secret, settings: &MountSettings, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn deletion_time(secret: &Secret, settings: &MountSettings, now: Timestamp) -> Option<Timestamp> {
     if settings.delete_version_after < 0 || secret.delete_version_after < 0 {
         return None;
     }

@@ -196,6 +196,12 @@ impl Mounts {
         None
     }
 
+    /// The mount that has that uuid.
+    #[must_use]
+    pub fn with_uuid(&self, uuid: &str) -> Option<Arc<Mount>> {
+        self.table.load().values().find(|mount| mount.uuid == uuid).map(Arc::clone)
+    }
+
     /// The mount at exactly `path` (trailing slash optional).
     #[must_use]
     pub fn at(&self, path: &str) -> Option<Arc<Mount>> {

@@ -1,12 +1,7 @@
 //! Whether a body is JSON that everybody behind the door will read in the same way: within bounds, and without what one
 //! parser takes and another does not (numbers out of range, halves of surrogate pairs).
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
-};
+use keyturn_core::kv::json;
 
 use super::error::Failure;
 
@@ -22,7 +17,7 @@ pub(super) fn check_json(text: &[u8], depth: usize) -> Result<(), Failure> {
     if values > MAX_VALUES {
         return Err(Failure::bad_request(format!("error parsing JSON: more than {MAX_VALUES} values")));
     }
-    if let Err(error) = serde_json::from_slice::<Checked>(text) {
+    if let Err(error) = json::check(text) {
         let what = match error.classify() {
             serde_json::error::Category::Eof => "the text ends too early",
             _ => "syntax error",
@@ -55,57 +50,6 @@ fn measure(text: &[u8]) -> (usize, usize) {
         }
     }
     (deepest, values)
-}
-
-/// Any JSON value, read whole and kept nowhere.
-struct Checked;
-
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Checked {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        while members.next_entry::<Self, Self>()?.is_some() {}
-        Ok(self)
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! ```text
 //! root key ─ extract ─┬─ "keyturn/v1/keyring"      wraps the keyring
 //!                     ├─ "keyturn/v1/mac/…"        HMAC-SHA256: token, secret-id, audit, fingerprint,
-//!                     │                            snapshot
+//!                     │                            snapshot, page
 //!                     └─ "keyturn/v1/token"        ─ expand with a random salt ─ AES-256-GCM, one key a token
 //!
 //! sealed token: format, u8 ‖ salt, 16 B ‖ nonce, 12 B ‖ ciphertext ‖ tag, 16 B      associated data: format
@@ -33,7 +33,7 @@ const TOKEN_BODY: usize = 1 + TOKEN_SALT_LEN + NONCE_LEN;
 pub(super) struct PurposeKeys {
     keyring: LessSafeKey,
     token: hkdf::Prk,
-    macs: [hmac::Key; 5],
+    macs: [hmac::Key; 6],
 }
 
 impl PurposeKeys {
@@ -45,7 +45,14 @@ impl PurposeKeys {
             Ok(Self {
                 keyring: LessSafeKey::new(root.expand(&[b"keyturn/v1/keyring"], &AES_256_GCM)?.into()),
                 token: root.expand(&[b"keyturn/v1/token"], hkdf::HKDF_SHA256)?.into(),
-                macs: [mac(b"token")?, mac(b"secret-id")?, mac(b"audit")?, mac(b"fingerprint")?, mac(b"snapshot")?],
+                macs: [
+                    mac(b"token")?,
+                    mac(b"secret-id")?,
+                    mac(b"audit")?,
+                    mac(b"fingerprint")?,
+                    mac(b"snapshot")?,
+                    mac(b"page")?,
+                ],
             })
         };
         derive().map_err(|Unspecified| BarrierError::Seal("a key could not be derived"))
@@ -58,13 +65,14 @@ impl PurposeKeys {
 
     /// The keyed hash of `parts`, as if they were one.
     pub(super) fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
-        let [token, secret_id, audit, fingerprint, snapshot] = &self.macs;
+        let [token, secret_id, audit, fingerprint, snapshot, page] = &self.macs;
         let key = match purpose {
             MacPurpose::Token => token,
             MacPurpose::SecretId => secret_id,
             MacPurpose::Audit => audit,
             MacPurpose::Fingerprint => fingerprint,
             MacPurpose::Snapshot => snapshot,
+            MacPurpose::Page => page,
         };
         let tag = if let [whole] = parts {
             hmac::sign(key, whole)
