@@ -13,6 +13,7 @@ use keyturn_core::{
 use keyturn_server::{
     api::Api,
     audit_device::Devices,
+    aws::AwsSettings,
     limits::Limits,
     outbound::Http,
     shutdown::{Reloads, ShutdownSignal},
@@ -202,11 +203,12 @@ impl Ready {
         devices: Vec<ConfiguredDevice>,
         bound: Vec<Bound>,
         limits: Limits,
+        aws: AwsSettings,
     ) -> Result<Self, StartError> {
         let told = sanitized(&node.status(), &bound, &limits);
         let vault = vault::Api::with_configuration(Arc::clone(&node), limits.clone(), told)
             .map_err(|error| StartError::Routes(error.to_string()))?;
-        let api = Api::new(vault, Arc::clone(&node), limits.clone());
+        let api = Api::new(vault, Arc::clone(&node), limits.clone(), aws);
         let shutdown = serving::take_signals(&bound, reloads(&node, devices))?;
         Ok(Self { node, bound, api, limits, shutdown })
     }

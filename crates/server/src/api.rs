@@ -17,7 +17,11 @@ use hyper::{Method, Request, Response, header};
 use keyturn_core::{node::Node, storage::BoxFuture};
 use tower_service::Service;
 
-use crate::{aws, limits::Limits, vault};
+use crate::{
+    aws::{self, AwsSettings},
+    limits::Limits,
+    vault,
+};
 
 /// The protocols of one node, as a service for the listener. Cloning it is cheap.
 #[derive(Clone)]
@@ -29,8 +33,8 @@ pub struct Api {
 impl Api {
     /// The protocols of one node, one of which is made already.
     #[must_use]
-    pub fn new(vault: vault::Api, node: Arc<Node>, limits: Limits) -> Self {
-        Self { vault, aws: aws::Api::new(node, limits) }
+    pub fn new(vault: vault::Api, node: Arc<Node>, limits: Limits, aws: AwsSettings) -> Self {
+        Self { vault, aws: aws::Api::new(node, limits, aws) }
     }
 }
 

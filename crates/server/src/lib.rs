@@ -2,7 +2,7 @@
 
 pub mod api;
 pub mod audit_device;
-mod aws;
+pub mod aws;
 mod client_certificate;
 pub mod limits;
 pub mod listener;

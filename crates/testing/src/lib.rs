@@ -24,6 +24,7 @@ use keyturn_core::{
 };
 use keyturn_server::{
     api::Api,
+    aws::AwsSettings,
     limits::Limits,
     listener,
     shutdown::{self, ShutdownTrigger},
@@ -123,7 +124,7 @@ impl TestServer {
         let limits = Limits::default();
         let vault = vault::Api::new(Arc::clone(&store.node), limits.clone())
             .map_err(|error| StartError::Routes(error.to_string()))?;
-        let api = Api::new(vault, Arc::clone(&store.node), limits.clone());
+        let api = Api::new(vault, Arc::clone(&store.node), limits.clone(), AwsSettings::default());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (shutdown, signal) = shutdown::channel();

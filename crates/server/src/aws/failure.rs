@@ -48,6 +48,26 @@ impl Failure {
         format!("{}: {}", self.code, self.message)
     }
 
+    /// The name of the error.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What it says to the client.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the server is at fault.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The same once more.
+    pub(crate) fn again(&self) -> Self {
+        Self { status: self.status, code: self.code, message: self.message.clone() }
+    }
+
     pub(crate) fn into_response(self, service: AwsService, request_id: &str) -> Response<Body> {
         match service {
             AwsService::SecretsManager => {

@@ -8,6 +8,7 @@
 mod failure;
 mod identity;
 mod secrets_manager;
+mod settings;
 mod sts;
 
 use std::{
@@ -29,7 +30,8 @@ use keyturn_core::{
 use keyturn_protocol::aws::sigv4::TARGET_HEADER;
 use tower_service::Service;
 
-use self::failure::Failure;
+pub use self::settings::AwsSettings;
+use self::{failure::Failure, secrets_manager::PolicyCache};
 use crate::{
     limits::{Limits, read_body},
     listener::Peer,
@@ -71,6 +73,8 @@ impl AwsService {
 struct Aws {
     node: Arc<Node>,
     limits: Limits,
+    settings: Arc<AwsSettings>,
+    policies: Arc<PolicyCache>,
 }
 
 /// The AWS APIs, as a service. Cloning it is cheap.
@@ -78,9 +82,10 @@ struct Aws {
 pub(crate) struct Api(Arc<Aws>);
 
 impl Api {
-    pub(crate) fn new(node: Arc<Node>, limits: Limits) -> Self {
+    pub(crate) fn new(node: Arc<Node>, limits: Limits, settings: AwsSettings) -> Self {
         let max_body_bytes = limits.max_body_bytes.min(MAX_BODY);
-        Self(Arc::new(Aws { node, limits: Limits { max_body_bytes, ..limits } }))
+        let limits = Limits { max_body_bytes, ..limits };
+        Self(Arc::new(Aws { node, limits, settings: Arc::new(settings), policies: Arc::default() }))
     }
 }
 
@@ -108,6 +113,9 @@ pub(crate) struct Call {
     pub(crate) remote: Option<SocketAddr>,
     /// Those of its headers that the audit log records.
     pub(crate) headers: Vec<HeaderRecord>,
+    pub(crate) settings: Arc<AwsSettings>,
+    /// Resource policies that were read lately.
+    pub(crate) policies: Arc<PolicyCache>,
 }
 
 async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
@@ -128,7 +136,8 @@ async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
     let remote = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let text = |value: &HeaderValue| value.to_str().ok().map(SecretString::from);
     let headers = core.settings().record_headers(|name| parts.headers.get_all(name).iter().filter_map(text).collect());
-    let call = Call { core, request_id: request_id.clone(), parts, body, remote, headers };
+    let (settings, policies) = (Arc::clone(&aws.settings), Arc::clone(&aws.policies));
+    let call = Call { core, request_id: request_id.clone(), parts, body, remote, headers, settings, policies };
     if let Err(failure) = identity::rate_limit(&call, service).await {
         return failure.into_response(service, &request_id);
     }

@@ -51,6 +51,17 @@ impl Verified {
         &self.proven
     }
 
+    /// Who that is, as an ARN: a key's name is that of a user; a role's temporary credentials are named after the role
+    /// and the session.
+    pub(crate) fn arn(&self, account: &str) -> String {
+        let key = &self.proven;
+        if key.name().contains('/') {
+            format!("arn:aws:sts::{account}:assumed-role/{}", key.name())
+        } else {
+            format!("arn:aws:iam::{account}:user/{}", key.name())
+        }
+    }
+
     /// The region that the request was signed for; 1 to 64 letters, digits and dashes.
     pub(crate) fn region(&self) -> &str {
         &self.region

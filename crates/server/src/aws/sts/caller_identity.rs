@@ -1,12 +1,10 @@
 //! `GetCallerIdentity`: who one is. Needs no policy, as with AWS, but an access key that is good where it is used.
 
 use keyturn_core::{
-    access_key::Proven,
     door::{Answer, Ask},
     policy::Operation,
     secret::SecretBytes,
 };
-use keyturn_protocol::aws::ACCOUNT_ID;
 
 use super::{
     super::{Call, Outcome, failure::Failure, identity::Verified},
@@ -31,7 +29,7 @@ pub(super) async fn answer(call: &Call, verified: &Verified) -> Outcome {
             let caller = permit.caller().is_some();
             permit.spend();
             // The path is open to everybody; whoever comes from a wrong network is nobody.
-            if caller { Ok(identity_of(verified.access_key())) } else { Err(denied()) }
+            if caller { Ok(identity_of(verified, &call.settings.account_id)) } else { Err(denied()) }
         }
     };
     let error = outcome.as_ref().err().map(Failure::text);
@@ -44,16 +42,10 @@ pub(super) fn denied() -> Failure {
     Failure::new(hyper::StatusCode::FORBIDDEN, "AccessDenied", "The access key may not be used from here.")
 }
 
-/// A key's name is that of a user; a role's temporary credentials are named after the role and the session.
-fn identity_of(key: &Proven) -> String {
-    let arn = if key.name().contains('/') {
-        format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{}", key.name())
-    } else {
-        format!("arn:aws:iam::{ACCOUNT_ID}:user/{}", key.name())
-    };
+fn identity_of(verified: &Verified, account: &str) -> String {
     format!(
-        "<Arn>{}</Arn><UserId>{}</UserId><Account>{ACCOUNT_ID}</Account>",
-        xml::escaped(&arn),
-        xml::escaped(key.user_id())
+        "<Arn>{}</Arn><UserId>{}</UserId><Account>{account}</Account>",
+        xml::escaped(&verified.arn(account)),
+        xml::escaped(verified.access_key().user_id())
     )
 }

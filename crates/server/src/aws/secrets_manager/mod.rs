@@ -1,0 +1,129 @@
+//! AWS Secrets Manager: the operation is in `X-Amz-Target`, everything else in a JSON body.
+//!
+//! ```text
+//! who signed -> operation, body, the model's constraints -> the secret's path -> the door -> core -> answer
+//! ```
+//!
+//! A secret is at the path that the Vault API has for it, and an operation asks for what it would take there:
+//!
+//! | operation | asks for | on |
+//! |---|---|---|
+//! | GetSecretValue, BatchGetSecretValue | `read` | `MOUNT/data/NAME` |
+//! | PutSecretValue, UpdateSecretVersionStage, RotateSecret, CreateSecret and UpdateSecret with a value | `create`, `update` | `MOUNT/data/NAME` |
+//! | CreateSecret and UpdateSecret without one, or with what is said about the secret | `create`, `update` | `MOUNT/metadata/NAME` |
+//! | TagResource, UntagResource, PutResourcePolicy, DeleteResourcePolicy, CancelRotateSecret, replication | `update` | `MOUNT/metadata/NAME` |
+//! | DescribeSecret, ListSecretVersionIds, GetResourcePolicy, ListResourcePolicies, ValidateResourcePolicy | `read` | `MOUNT/metadata/NAME` |
+//! | ListSecrets, BatchGetSecretValue with filters | `list` | `MOUNT/metadata/` |
+//! | DeleteSecret | `delete` | `MOUNT/data/NAME`; at once: `MOUNT/metadata/NAME` |
+//! | RestoreSecret | `update` | `MOUNT/undelete/NAME` |
+//! | ReplicateSecretToRegions | besides, `create`, `update` | `OTHER/data/NAME` |
+//! | RemoveRegionsFromReplication | besides, `delete` | `OTHER/metadata/NAME` |
+//! | GetRandomPassword | `update` | `sys/tools/random` |
+
+mod asking;
+mod batch;
+mod body;
+mod create;
+mod deletion;
+mod describe;
+mod error;
+mod filter;
+mod list;
+mod name;
+mod password;
+mod policies;
+mod replication;
+mod resource_policy;
+mod rotation;
+mod schedule;
+mod stages;
+mod tags;
+mod text;
+mod value;
+mod versions;
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::{HeaderMap, StatusCode};
+use keyturn_core::secret::SecretBytes;
+use keyturn_protocol::aws::{
+    secretsmanager::{ErrorCode, Misfit, Operation, TARGET_PREFIX, check},
+    sigv4::TARGET_HEADER,
+};
+
+pub(crate) use self::policies::PolicyCache;
+use self::{asking::Asking, error::failure};
+use super::{
+    AwsService, Call, Outcome,
+    failure::{Failure, JSON, respond},
+    identity,
+};
+
+/// What an operation brings forth: the text of a JSON object.
+type Answer = Result<SecretBytes, Failure>;
+
+/// Whether the request changes nothing, so that it may be dropped when its client goes away.
+pub(super) fn only_reads(call: &Call) -> bool {
+    use Operation as O;
+    matches!(
+        operation_of(&call.parts.headers),
+        Some(
+            O::GetSecretValue
+                | O::BatchGetSecretValue
+                | O::DescribeSecret
+                | O::ListSecrets
+                | O::ListSecretVersionIds
+                | O::GetResourcePolicy
+                | O::ListResourcePolicies
+        )
+    )
+}
+
+fn operation_of(headers: &HeaderMap) -> Option<Operation> {
+    Operation::named(headers.get(TARGET_HEADER)?.to_str().ok()?.strip_prefix(TARGET_PREFIX)?)
+}
+
+/// Answers one request.
+pub(super) async fn serve(call: &Call) -> Outcome {
+    let verified = identity::identify(call, AwsService::SecretsManager).await?;
+    let operation = operation_of(&call.parts.headers)
+        .ok_or_else(|| failure(ErrorCode::UnknownOperationException, "This server offers no such operation."))?;
+    body::check_text(call)?;
+    check(operation.members(), call.body.expose_secret()).map_err(|misfit| match misfit {
+        Misfit::Shape(text) => failure(ErrorCode::SerializationException, text),
+        Misfit::Constraints(text) => failure(ErrorCode::ValidationException, text),
+    })?;
+    let asking = Asking::new(call, &verified, operation);
+    let answer = answer(&asking, operation).await?;
+    Ok(respond(StatusCode::OK, JSON, &call.request_id, Body::from(Bytes::from_owner(answer))))
+}
+
+async fn answer(asking: &Asking<'_>, operation: Operation) -> Answer {
+    use Operation as O;
+    match operation {
+        O::BatchGetSecretValue => batch::get(asking).await,
+        O::CancelRotateSecret => rotation::cancel(asking).await,
+        O::CreateSecret => create::create(asking).await,
+        O::DeleteResourcePolicy => policies::delete(asking).await,
+        O::DeleteSecret => deletion::delete(asking).await,
+        O::DescribeSecret => describe::describe(asking).await,
+        O::GetRandomPassword => password::get(asking).await,
+        O::GetResourcePolicy => policies::get(asking).await,
+        O::GetSecretValue => value::get(asking).await,
+        O::ListResourcePolicies => policies::list(asking).await,
+        O::ListSecretVersionIds => versions::list(asking).await,
+        O::ListSecrets => list::list(asking).await,
+        O::PutResourcePolicy => policies::put(asking).await,
+        O::PutSecretValue => value::put(asking).await,
+        O::RemoveRegionsFromReplication => replication::remove(asking).await,
+        O::ReplicateSecretToRegions => replication::replicate(asking).await,
+        O::RestoreSecret => deletion::restore(asking).await,
+        O::RotateSecret => rotation::rotate(asking).await,
+        O::StopReplicationToReplica => replication::stop(asking).await,
+        O::TagResource => tags::tag(asking).await,
+        O::UntagResource => tags::untag(asking).await,
+        O::UpdateSecret => value::update(asking).await,
+        O::UpdateSecretVersionStage => stages::update(asking).await,
+        O::ValidateResourcePolicy => policies::validate(asking).await,
+    }
+}

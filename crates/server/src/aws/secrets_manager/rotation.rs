@@ -1,0 +1,108 @@
+//! `RotateSecret`, `CancelRotateSecret`: what is to be rotated when, and the pending version that a rotation fills.
+
+use keyturn_core::{
+    kv::{PENDING, RotationChange, RotationSettings, SecretError},
+    policy,
+};
+use keyturn_protocol::aws::secretsmanager::{
+    ExternalItem, RotateSecretRequest, RotationRules, SecretAnswer, SecretRequest,
+};
+
+use super::{
+    Answer,
+    asking::{Asking, text_of},
+    error::{invalid_parameter, invalid_request},
+    schedule,
+};
+use crate::aws::failure::Failure;
+
+/// Why a rotation is not set up.
+enum Refused {
+    Secret(SecretError),
+    NoHook,
+}
+
+impl From<SecretError> for Refused {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(error)
+    }
+}
+
+/// `RotateSecret`.
+pub(super) async fn rotate(asking: &Asking<'_>) -> Answer {
+    let request: RotateSecretRequest = asking.read()?;
+    let target = asking.target(&request.secret_id)?;
+    let id = request.client_request_token.ok_or_else(|| {
+        invalid_parameter("You must provide a ClientRequestToken value. We recommend a UUID-type value.")
+    })?;
+    let pair = |item: ExternalItem| (item.key.unwrap_or_default(), item.value.unwrap_or_default());
+    let change = RotationChange {
+        hook: request.rotation_lambda_arn,
+        rules: request.rotation_rules.map(checked).transpose()?,
+        external: request.external_secret_rotation_metadata.map(|items| items.into_iter().map(pair).collect()),
+        external_role: request.external_secret_rotation_role_arn,
+        start: request.rotate_immediately.unwrap_or(true).then(|| id.clone()),
+    };
+    let path = target.path("data");
+    let (exchange, permit) = asking.admit(policy::Operation::Update, &path, asking.body()).await?;
+    let outcome = async {
+        let allowed = asking.restriction(&target);
+        let secret =
+            asking.kv().configure_rotation(permit, change, &allowed, needs_hook).await.map_err(
+                |error| match error {
+                    Refused::NoHook => {
+                        invalid_request("No Lambda rotation function ARN is associated with this secret.")
+                    }
+                    Refused::Secret(error) => asking.failed(&target, error),
+                },
+            )?;
+        text_of(&SecretAnswer {
+            arn: Some(asking.arn(&target, &secret)),
+            name: Some(target.name.clone()),
+            version_id: Some(id.clone()),
+            ..SecretAnswer::default()
+        })
+    }
+    .await;
+    asking.conclude(exchange, outcome).await
+}
+
+fn needs_hook(settings: &RotationSettings) -> Result<(), Refused> {
+    if settings.hook.is_empty() && settings.external_role.is_empty() { Err(Refused::NoHook) } else { Ok(()) }
+}
+
+fn checked(rules: RotationRules) -> Result<(u32, String, String), Failure> {
+    let RotationRules { automatically_after_days, duration, schedule_expression } = rules;
+    match (automatically_after_days, &schedule_expression) {
+        (Some(_), Some(_)) => {
+            return Err(invalid_parameter(
+                "You can't specify both AutomaticallyAfterDays and ScheduleExpression in RotationRules.",
+            ));
+        }
+        (None, None) => {
+            return Err(invalid_parameter("RotationRules needs AutomaticallyAfterDays or ScheduleExpression."));
+        }
+        (None, Some(expression)) => schedule::check(expression)
+            .map_err(|why| invalid_parameter(format!("The ScheduleExpression is not valid: {why}.")))?,
+        (Some(_), None) => {}
+    }
+    Ok((automatically_after_days.unwrap_or(0), schedule_expression.unwrap_or_default(), duration.unwrap_or_default()))
+}
+
+/// `CancelRotateSecret`.
+pub(super) async fn cancel(asking: &Asking<'_>) -> Answer {
+    let request: SecretRequest = asking.read()?;
+    let target = asking.target(&request.secret_id)?;
+    let path = target.path("metadata");
+    let (exchange, permit) = asking.admit(policy::Operation::Update, &path, asking.body()).await?;
+    let outcome = match asking.kv().cancel_rotation(permit, &asking.restriction(&target)).await {
+        Ok(secret) => text_of(&SecretAnswer {
+            arn: Some(asking.arn(&target, &secret)),
+            name: Some(target.name.clone()),
+            version_id: secret.staged(PENDING).map(|version| version.id.clone()),
+            ..SecretAnswer::default()
+        }),
+        Err(error) => Err(asking.failed(&target, error)),
+    };
+    asking.conclude(exchange, outcome).await
+}
