@@ -4,13 +4,14 @@
 //! Nothing is guessed and nothing is ignored: an unknown key, a value out of bounds or keys that contradict each other
 //! are refused, all of them at once.
 
+mod aws;
 mod reader;
 mod sections;
 mod units;
 
 use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf};
 
-use keyturn_server::limits::Limits;
+use keyturn_server::{aws::AwsSettings, limits::Limits};
 use toml::de::DeTable;
 
 use self::reader::{Problems, Section};
@@ -46,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) audit: Vec<AuditConfig>,
     pub(crate) limits: Limits,
     pub(crate) log: LogConfig,
+    pub(crate) aws: AwsSettings,
 }
 
 /// Where sealed records are kept.

@@ -6,12 +6,12 @@ use keyturn_server::{audit_device::Mode, limits::Limits};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    AuditConfig, Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles,
+    AuditConfig, Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, aws,
     reader::{At, Schema, Section},
 };
 
 pub(super) static TOP: Schema =
-    Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log"] };
+    Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws"] };
 pub(super) static STORAGE: Schema = Schema { section: "[storage]", keys: &["type", "path", "cache_size"] };
 pub(super) static LISTENER: Schema = Schema {
     section: "[[listener]]",
@@ -63,7 +63,8 @@ pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
     let audit = top.table("audit", &AUDIT).map(audit).unwrap_or_default();
     let limits = top.table("limits", &LIMITS).map(limits).unwrap_or_default();
     let log = top.table("log", &LOG).map_or_else(default_log, log);
-    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log })
+    let aws = top.table("aws", &aws::AWS).map(aws::read).unwrap_or_default();
+    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, aws })
 }
 
 #[derive(Clone, Copy)]

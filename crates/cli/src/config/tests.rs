@@ -6,7 +6,7 @@ use super::{reader::Schema, *};
 
 const DOC: &str = include_str!("../../../../docs/configuration.md");
 
-static SCHEMAS: [&Schema; 8] = [
+static SCHEMAS: [&Schema; 10] = [
     &sections::TOP,
     &sections::STORAGE,
     &sections::LISTENER,
@@ -15,6 +15,8 @@ static SCHEMAS: [&Schema; 8] = [
     &sections::DEVICE,
     &sections::LIMITS,
     &sections::LOG,
+    &aws::AWS,
+    &aws::REPLICA,
 ];
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -50,8 +52,28 @@ fn an_unknown_key_is_refused_with_its_place_and_what_is_allowed() {
     );
     assert_eq!(
         problems("[storage]\ntype = \"memory\"\n[logs]\n"),
-        ["keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log"]
+        ["keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log, aws"]
     );
+}
+
+#[test]
+fn a_region_has_one_mount() {
+    let text = "[aws]\nregion = \"eu-west-1\"\naccount_id = \"123456789012\"\nmount = \"/team/kv\"\n\
+                [[aws.replica]]\nregion = \"us-east-1\"\nmount = \"us\"\n";
+    let aws = parse(&format!("{MEMORY}{text}")).expect("config").aws;
+    assert_eq!((aws.region.as_str(), aws.mount.as_str()), ("eu-west-1", "team/kv/"));
+    assert_eq!(aws.region_mounts, [("us-east-1".to_owned(), "us/".to_owned())].into());
+    for (text, told) in [
+        ("account_id = \"12\"", "twelve digits"),
+        ("region = \"Europe\"", "such as \"us-east-1\""),
+        ("mount = \"a/../b\"", "kv version 2"),
+        ("[[aws.replica]]\nregion = \"us-east-1\"\nmount = \"us\"", "one mount stands for one region"),
+        ("[[aws.replica]]\nregion = \"eu-west-1\"\nmount = \"secret\"", "one mount stands for one region"),
+        ("[[aws.replica]]\nregion = \"eu-west-1\"", "aws.replica.mount is missing"),
+    ] {
+        let told_here = problems(&format!("{MEMORY}[aws]\n{text}\n"));
+        assert!(told_here.len() == 1 && told_here[0].contains(told), "{text}: {told_here:?}");
+    }
 }
 
 #[test]
@@ -217,10 +239,9 @@ fn the_documents_whole_example_parses_and_shows_every_key() {
     assert_eq!(config.limits, Limits::default(), "the example shows the limits' defaults");
     for key in SCHEMAS.into_iter().filter(|schema| schema.section != "[audit]").flat_map(|schema| schema.keys) {
         let set = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} ="));
-        assert!(
-            whole.lines().any(|line| set(line) || line.trim_matches(['[', ']']) == *key) || *key == "audit",
-            "{key}"
-        );
+        let heads =
+            |line: &str| line.trim_start_matches("# ").trim_matches(['[', ']']).rsplit('.').next() == Some(*key);
+        assert!(whole.lines().any(|line| set(line) || heads(line)) || *key == "audit", "{key}");
     }
 }
 

@@ -1,0 +1,68 @@
+//! `[aws]`: how the AWS APIs call the secrets that they serve.
+
+use keyturn_server::aws::AwsSettings;
+
+use super::reader::{At, Schema, Section};
+
+pub(super) static AWS: Schema = Schema { section: "[aws]", keys: &["region", "account_id", "mount", "replica"] };
+pub(super) static REPLICA: Schema = Schema { section: "[[aws.replica]]", keys: &["region", "mount"] };
+
+const REGION: &str = "a region, such as \"us-east-1\"";
+const MOUNT: &str = "the path of a kv version 2 mount, such as \"secret/\"";
+
+pub(super) fn read(mut section: Section<'_, '_>) -> AwsSettings {
+    let mut settings = AwsSettings::default();
+    if let Some(region) = region(&mut section) {
+        settings.region = region;
+    }
+    if let Some(At { value, span }) = section.text("account_id", "twelve digits in quotes") {
+        if value.len() != 12 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            section.note(span, format!("aws.account_id is {value:?}; allowed: twelve digits in quotes"));
+        }
+        settings.account_id = value;
+    }
+    if let Some(mount) = mount(&mut section) {
+        settings.mount = mount;
+    }
+    let (home, home_mount) = (settings.region.clone(), settings.mount.clone());
+    section.tables("replica", &REPLICA, |mut section| {
+        let (region, mount) = (region(&mut section), mount(&mut section));
+        for key in ["region", "mount"] {
+            if section.place(key).is_none() {
+                section.note_here(format!("aws.replica.{key} is missing; allowed: {}", if key == "region" { REGION } else { MOUNT }));
+            }
+        }
+        let (region, mount) = (region?, mount?);
+        let taken = settings.region_mounts.values().any(|other| *other == mount);
+        if region == home || mount == home_mount || taken || settings.region_mounts.contains_key(&region) {
+            section.note_here("aws.replica names a region or a mount that stands elsewhere in [aws] too; one mount stands for one region");
+        }
+        settings.region_mounts.insert(region, mount);
+        Some(())
+    });
+    settings
+}
+
+fn region(section: &mut Section<'_, '_>) -> Option<String> {
+    let At { value, span } = section.text("region", REGION)?;
+    let fits = value.len() <= 64 && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let numbered = value.rsplit_once('-').is_some_and(|(_, number)| number.parse::<u8>().is_ok());
+    if !fits || !numbered {
+        let name = section.name("region");
+        section.note(span, format!("{name} is {value:?}; allowed: {REGION}"));
+        return None;
+    }
+    Some(value)
+}
+
+/// A mount's path, with its slash.
+fn mount(section: &mut Section<'_, '_>) -> Option<String> {
+    let At { value, span } = section.text("mount", MOUNT)?;
+    let path = value.trim_matches('/');
+    if path.is_empty() || path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        let name = section.name("mount");
+        section.note(span, format!("{name} is {value:?}; allowed: {MOUNT}"));
+        return None;
+    }
+    Some(format!("{path}/"))
+}
