@@ -3,6 +3,7 @@
 import pytest
 
 import api_table
+import aws_model
 import harness
 from differences import DIFFERENCES
 from support import unique
@@ -188,3 +189,21 @@ def login(server, client, userpass, identity):
     yield log_in
     for entity_id in made.values():
         identity.delete_entity(entity_id)
+
+
+@pytest.fixture(scope="session")
+def aws_key(server):
+    """An access key that may do everything."""
+    return aws_model.make_key(server)
+
+
+@pytest.fixture(scope="session")
+def sm(server, aws_key):
+    """boto3's client of Secrets Manager; its every answer is checked against the service's model."""
+    return aws_model.client(aws_key)
+
+
+@pytest.fixture
+def sm_limited(server, policy):
+    """Such clients that may do little: `sm_limited(policy_text)`."""
+    return lambda text: aws_model.client(aws_model.make_key(server, [policy(text)]))

@@ -19,9 +19,9 @@ pub use exchange::{Answer, Exchange};
 pub use permit::Permit;
 
 use crate::{
-    identity::Effective,
     access_key::Proven,
     audit::HeaderRecord,
+    identity::Effective,
     policy::{Acl, Operation},
     secret::{SecretBytes, SecretString},
     token::{Entry, TokenId},
