@@ -13,7 +13,6 @@ use keyturn_core::{
     policy::Operation,
     secret::SecretBytes,
 };
-use keyturn_protocol::aws::ACCOUNT_ID;
 use serde::Serialize;
 
 use super::{
@@ -46,7 +45,7 @@ pub(super) async fn answer(call: &Call, form: &Form) -> Outcome {
     if let Some(name) = form.names().find(|name| name.starts_with("Policy") || *name == "ProviderId") {
         return Err(invalid(format!("{} is not offered by this server.", name.chars().take(40).collect::<String>())));
     }
-    let (mount, role) = parse_arn(required("RoleArn")?)?;
+    let (mount, role) = parse_arn(required("RoleArn")?, &call.settings.account_id)?;
     let session_name = required("RoleSessionName")?;
     let token = form.secret("WebIdentityToken").filter(|token| (4..=MAX_TOKEN).contains(&token.len()));
     let token = token.ok_or_else(|| invalid("WebIdentityToken must have 4 to 20000 characters."))?;
@@ -82,18 +81,18 @@ async fn exchange(call: &Call, path: &str, assume: AssumeRole<'_>) -> Outcome {
     let told = Answer { data: audited.as_ref(), error, ..Answer::default() };
     exchange.conclude(told).await.map_err(|error| Failure::internal(&error, &call.request_id))?;
     let assumed = outcome.map_err(|(told, _)| told)?;
-    Ok(xml::answer("AssumeRoleWithWebIdentity", &element(&assumed), &call.request_id))
+    Ok(xml::answer("AssumeRoleWithWebIdentity", &element(&assumed, &call.settings.account_id), &call.request_id))
 }
 
 /// The mount below `auth/` and the role that an ARN names.
-fn parse_arn(arn: &str) -> Result<(&str, &str), Failure> {
-    let path = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_prefix(ACCOUNT_ID));
+fn parse_arn<'a>(arn: &'a str, account: &str) -> Result<(&'a str, &'a str), Failure> {
+    let path = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_prefix(account));
     let path = path.and_then(|rest| rest.strip_prefix(":role/")).unwrap_or_default();
     let (mount, role) = path.rsplit_once('/').unwrap_or(("jwt", path));
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-/".contains(c);
     let is_path = !mount.split('/').any(|part| matches!(part, "" | "." | ".."));
     if role.is_empty() || arn.len() > 512 || !is_path || !path.chars().all(fits) {
-        return Err(invalid(format!("RoleArn must be arn:aws:iam::{ACCOUNT_ID}:role/MOUNT/ROLE.")));
+        return Err(invalid(format!("RoleArn must be arn:aws:iam::{account}:role/MOUNT/ROLE.")));
     }
     Ok((mount, role))
 }
@@ -107,7 +106,7 @@ fn recorded(assume: &AssumeRole<'_>) -> Result<SecretBytes, Failure> {
     Ok(text)
 }
 
-fn element(assumed: &AssumedRole) -> SecretBytes {
+fn element(assumed: &AssumedRole, account: &str) -> SecretBytes {
     let claim = |name: &str| assumed.trusted.claims.get(name);
     let text = |value: Option<&serde_json::Value>| xml::escaped(value.and_then(|value| value.as_str()).unwrap_or(""));
     let audience = match claim("aud") {
@@ -116,7 +115,7 @@ fn element(assumed: &AssumedRole) -> SecretBytes {
     };
     let who = format!(
         "<SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken><Audience>{audience}</Audience>\
-         <Provider>{}</Provider><AssumedRoleUser><Arn>arn:aws:sts::{ACCOUNT_ID}:assumed-role/{}</Arn>\
+         <Provider>{}</Provider><AssumedRoleUser><Arn>arn:aws:sts::{account}:assumed-role/{}</Arn>\
          <AssumedRoleId>{}</AssumedRoleId></AssumedRoleUser>",
         text(claim("sub")),
         text(claim("iss")),
@@ -165,7 +164,9 @@ mod tests {
     #[test]
     fn an_arn_names_a_mount_and_a_role() {
         let parse = |path: &str| {
-            parse_arn(&format!("arn:aws:iam::{ACCOUNT_ID}:{path}")).ok().map(|(mount, role)| format!("{mount} {role}"))
+            parse_arn(&format!("arn:aws:iam::000000000000:{path}"), "000000000000")
+                .ok()
+                .map(|(mount, role)| format!("{mount} {role}"))
         };
         assert_eq!(parse("role/ci").as_deref(), Some("jwt ci"));
         assert_eq!(parse("role/github/ci").as_deref(), Some("github ci"));
@@ -173,6 +174,6 @@ mod tests {
         for path in ["role/", "role/a/", "role//a", "role/../a", "role/./a", "user/a", "role/a b", "role/a%2fb", ""] {
             assert_eq!(parse(path), None, "{path}");
         }
-        assert!(parse_arn("arn:aws:iam::123456789012:role/ci").is_err(), "another account");
+        assert!(parse_arn("arn:aws:iam::123456789012:role/ci", "000000000000").is_err(), "another account");
     }
 }
