@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keyturn_core::{
     ceremony::{CeremonyError, MAX_FAILURES, RekeyPlan, RekeyProgress, RootProgress, VerifyProgress, decode_token},
-    door::{Answer, Ask, Permit, Refusal},
+    door::{Answer, Ask, Credential, Permit, Refusal},
     node::{Node, NotReady},
     policy::Operation,
     secret::{SecretBytes, SecretString},
@@ -21,7 +21,7 @@ async fn open(node: &Node, operation: Operation, path: &str) -> Result<Permit, R
         request_id: "test",
         operation,
         path,
-        token: None,
+        credential: None,
         remote: None,
         data: &data,
         headers: &[],
@@ -132,7 +132,7 @@ async fn of_concurrent_shares_one_issues_the_token() {
         request_id: "test",
         operation: Operation::Read,
         path: "sys/storage/snapshot",
-        token: Some(&token),
+        credential: Some(Credential::Token(&token)),
         remote: None,
         data: &data,
         headers: &[],

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use keyturn_core::{
     clock::SignedDuration,
     core::Core,
-    door::{Answer, Ask, Permit, Refusal},
+    door::{Answer, Ask, Credential, Permit, Refusal},
     identity::{
         EntityInput, Find, GroupInput, IdentityError,
         oidc::{KeyInput, OidcError, RoleInput},
@@ -53,7 +53,7 @@ impl Fixture {
             request_id: "test",
             operation,
             path,
-            token: Some(token),
+            credential: Some(Credential::Token(token)),
             remote: Some(SocketAddr::from(([127, 0, 0, 1], 4711))),
             data: &data,
             headers: &[],
