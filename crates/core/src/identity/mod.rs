@@ -3,7 +3,7 @@
 //! A login names an [`Alias`]: a mount's accessor and a name. It belongs to an [`Entity`], which is made at the first
 //! login. Tokens of the entity have its policies and those of its [`Group`]s besides their own.
 //!
-//! All of it lies decoded in memory ([`index`]); the store is read at the start and for changes. An entity is one record
+//! All of it lies decoded in memory (`index.rs`); the store is read at the start and for changes. An entity is one record
 //! with its aliases, so they change together; what changes several records is one commit. Administrators' changes
 //! happen one at a time. Logins run beside each other, one at a time for an alias, and never beside a change.
 
