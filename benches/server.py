@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Measures the server over HTTP and prints a table in Markdown.
 
-    benches/server.py [--quick] [--million] [--only PART]
+    benches/server.py [--quick] [--million] [--only PART] [--against BINARY]
 
 Needs wrk (Debian: apt install wrk) and cargo. Everything runs on loopback, in a temporary directory. What is compared
 takes turns, round by round, on the same machine; the table shows medians. `--million` adds the store of a million
-secrets (some minutes, 2 GB of disk); `--quick` shortens every round, for a look rather than a figure.
+secrets (some minutes, 2 GB of disk); `--against` lets another build of the server take its turns at the reads;
+`--quick` shortens every round, for a look rather than a figure.
 """
 import argparse
 import hashlib
@@ -73,8 +74,8 @@ class Server:
         self.process.wait(timeout=30)
 
 
-def dev(*options):
-    return Server(RELEASE / "keyturn", "dev", "--listen", "127.0.0.1:0", "--log-level", "error", *options)
+def dev(*options, binary=RELEASE / "keyturn"):
+    return Server(binary, "dev", "--listen", "127.0.0.1:0", "--log-level", "error", *options)
 
 
 def wrk(server, connections, seconds, script=None, path=READ):
@@ -112,18 +113,19 @@ def compare(servers, connections, rounds, seconds, logs=(), **load):
     return {name: medians(columns) for name, columns in results.items()}
 
 
-def reads(work, rounds, seconds):
+def reads(work, rounds, seconds, against=None):
     """KV v2 reads beside a bare axum server with an answer of the same size."""
     plain, audited, chained = dev(), dev(), dev()
     logs = {"false": work / "plain.log", "true": work / "chained.log"}
     for server, chain in ((audited, "false"), (chained, "true")):
         options = {"file_path": str(logs[chain]), "chain": chain}
         assert server.call("PUT", "sys/audit/file", {"type": "file", "options": options})[0] == 204
-    for server in (plain, audited, chained):
+    other = {"the other build": dev(binary=against)} if against else {}
+    for server in (plain, audited, chained, *other.values()):
         assert server.call("POST", READ, {"data": {"username": "app", "password": "p" * 32}})[0] == 200
     size = len(plain.call("GET", READ)[1])
     bare = Server(RELEASE / "examples" / "bare_axum", str(size))
-    servers = {"bare axum": bare, "keyturn": plain, "keyturn, file audit without chain": audited,
+    servers = {"bare axum": bare, **other, "keyturn": plain, "keyturn, file audit without chain": audited,
                "keyturn, file audit": chained}
     print(f"\nReads of one KV v2 secret, {size} bytes an answer, by `wrk -t1`:\n")
     print("| connections | server | requests/s | p50 µs | p99 µs | of bare |")
@@ -366,6 +368,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="short rounds")
     parser.add_argument("--million", action="store_true", help="also a store of a million secrets")
+    parser.add_argument("--against", type=pathlib.Path, metavar="BINARY", help="another build, for the reads")
     parser.add_argument("--only", choices=["reads", "aws", "writes", "start", "million"], help="one part alone")
     options = parser.parse_args()
     if not shutil.which("wrk"):
@@ -373,7 +376,7 @@ def main():
     build()
     rounds, seconds = (1, 1) if options.quick else (5, 3)
     parts = {
-        "reads": lambda work: reads(work, rounds, seconds),
+        "reads": lambda work: reads(work, rounds, seconds, options.against),
         "aws": lambda work: aws_reads(work, rounds, seconds),
         "writes": lambda work: writes(work, rounds, seconds),
         "start": lambda work: start_and_rest(work, rounds),
