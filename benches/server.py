@@ -155,25 +155,33 @@ end
 """
 
 
+AWS_JSON = "application/x-amz-json-1.1"
+
+
+def authorization(key, host, target, body, date):
+    """The header that signs a request (AWS Signature Version 4)."""
+    names = "content-type;host;x-amz-date;x-amz-target"
+    scope = f"{date[:8]}/eu-west-1/secretsmanager/aws4_request"
+    canonical = "\n".join(["POST", "/", "", f"content-type:{AWS_JSON}", f"host:{host}", f"x-amz-date:{date}",
+                           f"x-amz-target:{target}", "", names, hashlib.sha256(body.encode()).hexdigest()])
+    text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    signing = f"AWS4{key['secret_access_key']}".encode()
+    for part in [*scope.split("/"), text]:
+        signing = hmac.digest(signing, part.encode(), "sha256")
+    return (f"AWS4-HMAC-SHA256 Credential={key['access_key_id']}/{scope}, SignedHeaders={names}, "
+            f"Signature={signing.hex()}")
+
+
 def signed_requests(server, key, work):
     """A script that plays requests for one secret which were signed just now, each at a second of its own."""
-    host, kind, target = f"127.0.0.1:{server.port}", "application/x-amz-json-1.1", "secretsmanager.GetSecretValue"
-    body, names = '{"SecretId":"app/db"}', "content-type;host;x-amz-date;x-amz-target"
+    host, target, body = f"127.0.0.1:{server.port}", "secretsmanager.GetSecretValue", '{"SecretId":"app/db"}'
     lines, now = [], int(time.time())
     for age in range(200):
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - age))
-        scope = f"{date[:8]}/eu-west-1/secretsmanager/aws4_request"
-        canonical = "\n".join(["POST", "/", "", f"content-type:{kind}", f"host:{host}", f"x-amz-date:{date}",
-                               f"x-amz-target:{target}", "", names, hashlib.sha256(body.encode()).hexdigest()])
-        text = "\n".join(["AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-        signing = f"AWS4{key['secret_access_key']}".encode()
-        for part in [*scope.split("/"), text]:
-            signing = hmac.digest(signing, part.encode(), "sha256")
-        lines.append(f"{date} AWS4-HMAC-SHA256 Credential={key['access_key_id']}/{scope}, SignedHeaders={names}, "
-                     f"Signature={signing.hex()}\n")
+        lines.append(f"{date} {authorization(key, host, target, body, date)}\n")
     requests, script = work / f"signed-{server.port}.txt", work / f"signed-{server.port}.lua"
     requests.write_text("".join(lines))
-    script.write_text(SIGNED.format(file=requests, kind=kind, target=target, host=host, body=body))
+    script.write_text(SIGNED.format(file=requests, kind=AWS_JSON, target=target, host=host, body=body))
     return script
 
 
@@ -211,14 +219,54 @@ def aws_reads(work, rounds, seconds):
         server.stop()
 
 
+def aws_pages(work, count=100_000):
+    """ListSecrets, page by page, over a hundred thousand secrets."""
+    server = dev("--data", str(work / "pages"))
+    fill(server, work, count)
+    policy = 'path "secret/*" { capabilities = ["read", "list"] }'
+    assert server.call("PUT", "sys/policies/acl/app", {"policy": policy})[0] == 204
+    key = json.loads(server.call("POST", "sys/aws-keys", {"policies": "app"})[1])["data"]
+    print("\nListSecrets, pages of 100, one after the other on one connection, SigV4 verified:\n")
+    print("| order | secrets | first page | first tenth p50 | middle tenth p50 | last tenth p50 | p99 of all |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, order in (("date of creation", {}), ("name", {"SortBy": "name"})):
+        times, listed = page_times(server, key, {"MaxResults": 100, **order})
+        tenth, middle = len(times) // 10, len(times) // 2
+        parts = [times[:1], times[1:tenth], times[middle:middle + tenth], times[-tenth - 1:-1]]
+        figures = [statistics.median(part) for part in parts] + [statistics.quantiles(times[1:], n=100)[98]]
+        print(f"| {name} | {listed:,} | " + " | ".join(f"{figure:.2f} ms" for figure in figures) + " |")
+    server.stop()
+
+
+def page_times(server, key, ask):
+    """How long each page takes, in milliseconds, and how many secrets there are."""
+    host, target = f"127.0.0.1:{server.port}", "secretsmanager.ListSecrets"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    times, listed, token = [], 0, None
+    while True:
+        body = json.dumps(ask | ({"NextToken": token} if token else {}))
+        date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        headers = {"Content-Type": AWS_JSON, "X-Amz-Target": target, "X-Amz-Date": date,
+                   "Authorization": authorization(key, host, target, body, date)}
+        begin = time.perf_counter()
+        connection.request("POST", "/", body, headers)
+        text = connection.getresponse().read()
+        times.append((time.perf_counter() - begin) * 1000)
+        page = json.loads(text)
+        listed, token = listed + len(page["SecretList"]), page.get("NextToken")
+        if not token:
+            connection.close()
+            return times, listed
+
+
 def answer_size(server, script):
     """The bytes of one answer to a signed request; ends the run if it is refused."""
     first = script.with_suffix(".txt").read_text().splitlines()[0]
-    date, authorization = first.split(" ", 1)
+    date, signature = first.split(" ", 1)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.request("POST", "/", '{"SecretId":"app/db"}', {
         "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue",
-        "X-Amz-Date": date, "Authorization": authorization})
+        "X-Amz-Date": date, "Authorization": signature})
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
@@ -369,7 +417,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="short rounds")
     parser.add_argument("--million", action="store_true", help="also a store of a million secrets")
     parser.add_argument("--against", type=pathlib.Path, metavar="BINARY", help="another build, for the reads")
-    parser.add_argument("--only", choices=["reads", "aws", "writes", "start", "million"], help="one part alone")
+    parser.add_argument("--only", choices=["reads", "aws", "pages", "writes", "start", "million"], help="one part alone")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed (Debian: apt install wrk)")
@@ -378,6 +426,7 @@ def main():
     parts = {
         "reads": lambda work: reads(work, rounds, seconds, options.against),
         "aws": lambda work: aws_reads(work, rounds, seconds),
+        "pages": lambda work: aws_pages(work, 10_000 if options.quick else 100_000),
         "writes": lambda work: writes(work, rounds, seconds),
         "start": lambda work: start_and_rest(work, rounds),
         "million": lambda work: million(work, rounds, seconds),
