@@ -1,6 +1,6 @@
 //! What every client verb works with: the flags of the connection, and the environment they fall back to.
 
-use crate::client::Client;
+use crate::client::{Address, Client};
 use crate::connection::{self, ConnectionArgs, ConnectionError};
 use crate::output;
 use crate::token_file::{TokenFile, TokenFileError};
@@ -35,6 +35,11 @@ impl Context {
         let env = &connection::environment;
         let identity = self.connection.identity(env)?;
         Ok(Client::new(self.connection.address(env)?, &self.connection.trust(env), identity.as_ref(), None)?)
+    }
+
+    /// The server's address.
+    pub(crate) fn address(&self) -> Result<Address, ConnectionError> {
+        self.connection.address(&connection::environment)
     }
 
     /// Where the token is kept.

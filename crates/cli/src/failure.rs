@@ -13,6 +13,7 @@ use crate::input::InputError;
 use crate::kv::KvError;
 use crate::output::OutputError;
 use crate::token_file::TokenFileError;
+use crate::verb::ServiceError;
 
 /// Any failure of a client verb. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,17 @@ pub(crate) enum Failure {
         /// Lines read.
         entries: u64,
     },
+    /// Secrets that were not copied; which and why has been printed.
+    #[error("not all was copied: {failed} secrets failed, {conflicts} have conflicts")]
+    Import {
+        /// Secrets that could not be copied.
+        failed: usize,
+        /// Secrets that are left as they are.
+        conflicts: usize,
+    },
+    /// The service that is copied from, or the one that is copied to.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A snapshot that cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -78,7 +90,8 @@ impl Failure {
             Self::Connection(_) | Self::Usage(_) => Exit::Usage,
             Self::Start(error) if error.is_usage() => Exit::Usage,
             Self::Start(_) | Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
-            Self::Tampered { .. } | Self::Snapshot(_) | Self::File { .. } => Exit::Failed,
+            Self::Service(error) => error.exit(),
+            Self::Tampered { .. } | Self::Import { .. } | Self::Snapshot(_) | Self::File { .. } => Exit::Failed,
         }
     }
 }

@@ -62,6 +62,17 @@ impl Address {
         self.loopback
     }
 
+    /// Where AWS's clients send everything: the URL, and of it the host with its port, and the path.
+    pub(crate) fn root(&self) -> (String, &str, &str) {
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        (
+            if path.is_empty() { format!("{}/", self.base) } else { self.base.clone() },
+            host,
+            if path.is_empty() { "/" } else { path },
+        )
+    }
+
     /// The URL of an API path. Whatever is not a plain letter of a URL is percent-encoded, so that a secret's name may
     /// hold `#`, `?` or spaces.
     pub(crate) fn url(&self, path: &str, query: &[(&str, String)]) -> String {
@@ -112,6 +123,18 @@ mod tests {
             address.url("secret/data/a b#c?é", &[("version", "3".into()), ("list", "a&b".into())]),
             "https://vault.example.com:8200/prefix/v1/secret/data/a%20b%23c%3F%C3%A9?version=3&list=a%26b"
         );
+    }
+
+    #[test]
+    fn the_root_has_a_host_and_a_path() {
+        let root = |text: &str| {
+            let address = Address::parse(text).unwrap();
+            let (url, host, path) = address.root();
+            [url.as_str(), host, path].map(str::to_owned)
+        };
+        assert_eq!(root("https://a.example"), ["https://a.example/", "a.example", "/"]);
+        assert_eq!(root("http://[::1]:8200/"), ["http://[::1]:8200/", "[::1]:8200", "/"]);
+        assert_eq!(root("https://a.example/x/"), ["https://a.example/x", "a.example", "/x"]);
     }
 
     #[test]

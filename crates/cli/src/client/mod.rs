@@ -4,6 +4,7 @@
 //! are not followed, proxies are not used for loopback addresses, and answers are bounded.
 
 mod address;
+mod aws;
 mod error;
 mod identity;
 mod tls;

@@ -11,6 +11,7 @@ mod destroy;
 mod dev;
 mod get;
 mod history;
+mod import;
 mod lease;
 mod list;
 mod login;
@@ -29,6 +30,8 @@ mod unwrap;
 mod write;
 
 use clap::{Parser, Subcommand};
+
+pub(crate) use import::ServiceError;
 
 use crate::connection::ConnectionArgs;
 use crate::context::Context;
@@ -63,6 +66,7 @@ enum Verb {
     Destroy(destroy::Args),
     History(history::Args),
     Rollback(rollback::Args),
+    Import(import::Args),
     // Who one is.
     Login(login::Args),
     Logout(logout::Args),
@@ -96,6 +100,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Destroy(args) => destroy::run(&args, &context),
         Verb::History(args) => history::run(&args, &context),
         Verb::Rollback(args) => rollback::run(&args, &context),
+        Verb::Import(args) => import::run(&args, &context),
         Verb::Login(args) => login::run(&args, &context),
         Verb::Logout(args) => logout::run(&args, &context),
         Verb::Token(args) => token::run(&args, &context),
