@@ -95,7 +95,7 @@ pub const MAX_OPERATIONS: u64 = 1 << 30;
 
 /// When a data key is followed by the next by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rotation {
+pub struct KeyRotation {
     /// Whether it happens at all. [`MAX_OPERATIONS`] holds either way.
     pub enabled: bool,
     /// Records sealed under one data key, at most.
@@ -178,10 +178,10 @@ pub trait Barrier: Send + Sync {
     fn rotate(&self) -> BoxFuture<'_, Result<KeyStatus, BarrierError>>;
 
     /// When the next term begins by itself.
-    fn rotation(&self) -> Rotation;
+    fn key_rotation(&self) -> KeyRotation;
 
     /// Sets when the next term begins by itself, for as long as the barrier is open.
-    fn set_rotation(&self, rotation: Rotation);
+    fn set_key_rotation(&self, rotation: KeyRotation);
 
     /// The whole store as it is now, sealed as it is stored.
     fn snapshot(&self, now: Timestamp) -> BoxFuture<'_, Result<Box<dyn SnapshotStream>, BarrierError>>;

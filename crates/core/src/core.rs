@@ -11,7 +11,7 @@ use crate::{
     cubbyhole::Cubbyhole,
     door::Permit,
     identity::{Identity, Standing, oidc::Oidc},
-    keys,
+    key_rotation, keys,
     kv::Kv,
     lease::Leases,
     login::Logins,
@@ -22,7 +22,6 @@ use crate::{
     policies::Policies,
     policy::Acl,
     quota::Quotas,
-    rotation,
     secret::SecretString,
     settings::Settings,
     store::{Store, StoreError},
@@ -76,7 +75,7 @@ impl Core {
         configured: &[ConfiguredDevice],
     ) -> Result<Self, OpenError> {
         let store = Arc::new(Store::new(barrier, clock));
-        rotation::load(&store).await?;
+        key_rotation::load(&store).await?;
         let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
         mounts.enable_builtins().await?;
         let policies = Arc::new(Policies::load(Arc::clone(&store)).await?);

@@ -53,7 +53,7 @@ use crate::{clock::Timestamp, storage::Key};
 
 pub(crate) const MOUNTS: &[u8] = b"mount/";
 pub(crate) const SWEEPS: &[u8] = b"sweep/";
-pub(crate) const ROTATION: &[u8] = b"rotation";
+pub(crate) const KEY_ROTATION: &[u8] = b"rotation";
 pub(crate) const POLICIES: &[u8] = b"policy/";
 pub(crate) const AUDIT_DEVICES: &[u8] = b"audit/";
 pub(crate) const PASSWORD_POLICIES: &[u8] = b"password-policy/";

@@ -14,6 +14,7 @@ use keyturn_core::{
     cubbyhole::CubbyholeError,
     door::Refusal,
     identity::{IdentityError, oidc::OidcError},
+    key_rotation::KeyRotationError,
     kv::KvError,
     lease::LeaseError,
     login::{
@@ -29,7 +30,6 @@ use keyturn_core::{
     password::PasswordPolicyStoreError,
     policies::PolicyError,
     quota::QuotaError,
-    rotation::RotationError,
     seal::SealError,
     settings::{AuditedHeaderError, CorsError, HeaderError},
     snapshot::SnapshotError,
@@ -406,10 +406,10 @@ impl From<CeremonyError> for Failure {
     }
 }
 
-impl From<RotationError> for Failure {
-    fn from(error: RotationError) -> Self {
+impl From<KeyRotationError> for Failure {
+    fn from(error: KeyRotationError) -> Self {
         match error {
-            RotationError::Store(error) => error.into(),
+            KeyRotationError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
         }
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keyturn_core::{
-    barrier::{Barrier, BarrierError, Batch, KeyStatus, Mac, MacPurpose, Record, Rotation},
+    barrier::{Barrier, BarrierError, Batch, KeyRotation, KeyStatus, Mac, MacPurpose, Record},
     clock::{Clock, SignedDuration, Timestamp},
     metrics::BarrierStatistics,
     random::Random,
@@ -84,7 +84,7 @@ pub struct AeadBarrier {
     era: Era,
     keys: Arc<Locked<PurposeKeys>>,
     keyring: KeyKeeper,
-    rotation: ArcSwap<Rotation>,
+    rotation: ArcSwap<KeyRotation>,
     random: Random,
 }
 
@@ -178,14 +178,14 @@ impl AeadBarrier {
     }
 }
 
-fn rotation_of(bounds: Bounds) -> Rotation {
+fn rotation_of(bounds: Bounds) -> KeyRotation {
     let interval = u64::try_from(bounds.age.as_secs()).unwrap_or(0);
-    Rotation { enabled: true, max_operations: bounds.encryptions, interval }
+    KeyRotation { enabled: true, max_operations: bounds.encryptions, interval }
 }
 
 /// The hard bound on records holds whatever is configured.
-fn bounds_of(rotation: Rotation) -> Bounds {
-    let Rotation { enabled, max_operations, interval } = rotation;
+fn bounds_of(rotation: KeyRotation) -> Bounds {
+    let KeyRotation { enabled, max_operations, interval } = rotation;
     let encryptions = if enabled { max_operations.clamp(1, MAX_TERM_ENCRYPTIONS) } else { MAX_TERM_ENCRYPTIONS };
     let age = match i64::try_from(interval) {
         Ok(seconds @ 1..) if enabled => SignedDuration::from_secs(seconds).max(MIN_TERM_AGE),
@@ -269,11 +269,11 @@ impl Barrier for AeadBarrier {
         Box::pin(self.keyring.rotate())
     }
 
-    fn rotation(&self) -> Rotation {
+    fn key_rotation(&self) -> KeyRotation {
         **self.rotation.load()
     }
 
-    fn set_rotation(&self, rotation: Rotation) {
+    fn set_key_rotation(&self, rotation: KeyRotation) {
         self.keyring.set_bounds(bounds_of(rotation));
         self.rotation.store(Arc::new(rotation));
     }

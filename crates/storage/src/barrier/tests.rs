@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use keyturn_core::{
-    barrier::{Barrier, BarrierError, Batch, Rotation},
+    barrier::{Barrier, BarrierError, Batch, KeyRotation},
     clock::{Clock, ManualClock, SignedDuration, Timestamp},
     secret::{Key256, SecretBytes},
     storage::{
@@ -132,7 +132,7 @@ async fn rotation_may_be_set_while_the_barrier_is_open() {
     let bench = Bench::new(BarrierOptions { max_term_encryptions: 10, ..BarrierOptions::default() }).await;
     let barrier = bench.open().await;
     let day = 24 * 60 * 60;
-    assert_eq!(barrier.rotation(), Rotation { enabled: true, max_operations: 10, interval: 365 * day });
+    assert_eq!(barrier.key_rotation(), KeyRotation { enabled: true, max_operations: 10, interval: 365 * day });
     let term_after = async |days: u64, writes: u8| {
         bench.clock.advance(SignedDuration::from_secs(i64::try_from(days * day).expect("few")));
         for number in 0..writes {
@@ -141,14 +141,18 @@ async fn rotation_may_be_set_while_the_barrier_is_open() {
         barrier.key_status().term
     };
     assert_eq!(term_after(0, 10).await, 1);
-    barrier.set_rotation(Rotation { enabled: true, max_operations: 1000, interval: day });
+    barrier.set_key_rotation(KeyRotation { enabled: true, max_operations: 1000, interval: day });
     assert_eq!((term_after(0, 50).await, term_after(1, 1).await, term_after(1, 1).await), (1, 2, 3));
-    barrier.set_rotation(Rotation { enabled: true, max_operations: 1000, interval: 0 });
+    barrier.set_key_rotation(KeyRotation { enabled: true, max_operations: 1000, interval: 0 });
     assert_eq!(term_after(1000, 1).await, 3, "no bound on its age");
-    barrier.set_rotation(Rotation { enabled: false, max_operations: 1, interval: 1 });
+    barrier.set_key_rotation(KeyRotation { enabled: false, max_operations: 1, interval: 1 });
     assert_eq!(term_after(1000, 50).await, 3);
-    barrier.set_rotation(Rotation { enabled: true, max_operations: u64::MAX, interval: 0 });
-    assert_eq!(super::bounds_of(barrier.rotation()).encryptions, super::MAX_TERM_ENCRYPTIONS, "the hard bound holds");
+    barrier.set_key_rotation(KeyRotation { enabled: true, max_operations: u64::MAX, interval: 0 });
+    assert_eq!(
+        super::bounds_of(barrier.key_rotation()).encryptions,
+        super::MAX_TERM_ENCRYPTIONS,
+        "the hard bound holds"
+    );
 }
 
 #[tokio::test]

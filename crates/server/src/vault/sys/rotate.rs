@@ -1,6 +1,6 @@
 //! `sys/key-status`, `sys/rotate` and `sys/rotate/config`: the data keys.
 
-use keyturn_core::rotation::RotationChange;
+use keyturn_core::key_rotation::KeyRotationChange;
 use serde_json::{Value, json};
 
 use super::super::{Outcome, call::Call, reply::Reply};
@@ -21,7 +21,7 @@ pub(in super::super) async fn rotate(call: Call<'_>) -> Outcome {
 }
 
 pub(in super::super) async fn read_config(call: Call<'_>) -> Outcome {
-    let rotation = call.core.rotation(call.permit);
+    let rotation = call.core.key_rotation(call.permit);
     Ok(Reply::data(&json!({
         "enabled": rotation.enabled,
         "max_operations": rotation.max_operations,
@@ -32,12 +32,12 @@ pub(in super::super) async fn read_config(call: Call<'_>) -> Outcome {
 
 pub(in super::super) async fn write_config(call: Call<'_>) -> Outcome {
     let fields = call.fields()?;
-    let change = RotationChange {
+    let change = KeyRotationChange {
         enabled: fields.boolean("enabled")?,
         max_operations: fields.natural("max_operations")?,
         interval: fields.seconds("interval")?,
     };
-    call.core.configure_rotation(call.permit, change).await?;
+    call.core.configure_key_rotation(call.permit, change).await?;
     Ok(Reply::empty())
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    barrier::{MAX_OPERATIONS, Rotation},
+    barrier::{KeyRotation, MAX_OPERATIONS},
     core::Core,
     door::Permit,
     keys,
@@ -21,7 +21,7 @@ const MAX_INTERVAL: u64 = 1000 * 365 * MIN_INTERVAL;
 
 /// What is to change; `None` leaves a setting as it is.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RotationChange {
+pub struct KeyRotationChange {
     /// Whether data keys are rotated by themselves.
     pub enabled: Option<bool>,
     /// Records under one data key.
@@ -32,7 +32,7 @@ pub struct RotationChange {
 
 /// A setting that cannot be.
 #[derive(Debug, thiserror::Error)]
-pub enum RotationError {
+pub enum KeyRotationError {
     /// Too many or too few records.
     #[error("max_operations must be in the range [{MIN_OPERATIONS},{MAX_OPERATIONS}]")]
     Operations,
@@ -53,9 +53,9 @@ struct Record {
 
 /// Puts what was configured in force on a store that was just opened.
 pub(crate) async fn load(store: &Store) -> Result<(), StoreError> {
-    if let Some(seen) = store.read::<Record>(keys::ROTATION).await? {
+    if let Some(seen) = store.read::<Record>(keys::KEY_ROTATION).await? {
         let Record { enabled, max_operations, interval } = seen.value;
-        store.barrier.set_rotation(Rotation { enabled, max_operations, interval });
+        store.barrier.set_key_rotation(KeyRotation { enabled, max_operations, interval });
     }
     Ok(())
 }
@@ -63,33 +63,37 @@ pub(crate) async fn load(store: &Store) -> Result<(), StoreError> {
 impl Core {
     /// When data keys are rotated by themselves.
     #[must_use]
-    pub fn rotation(&self, permit: Permit) -> Rotation {
+    pub fn key_rotation(&self, permit: Permit) -> KeyRotation {
         permit.spend();
-        self.barrier().rotation()
+        self.barrier().key_rotation()
     }
 
     /// Changes when data keys are rotated by themselves.
     ///
     /// # Errors
     /// When a setting is out of bounds, or the store fails; nothing has changed then.
-    pub async fn configure_rotation(&self, permit: Permit, change: RotationChange) -> Result<(), RotationError> {
+    pub async fn configure_key_rotation(
+        &self,
+        permit: Permit,
+        change: KeyRotationChange,
+    ) -> Result<(), KeyRotationError> {
         permit.spend();
-        let _lock = self.store().lock(keys::ROTATION).await;
-        let now = self.barrier().rotation();
-        let next = Rotation {
+        let _lock = self.store().lock(keys::KEY_ROTATION).await;
+        let now = self.barrier().key_rotation();
+        let next = KeyRotation {
             enabled: change.enabled.unwrap_or(now.enabled),
             max_operations: change.max_operations.unwrap_or(now.max_operations),
             interval: change.interval.unwrap_or(now.interval),
         };
         if !(MIN_OPERATIONS..=MAX_OPERATIONS).contains(&next.max_operations) {
-            return Err(RotationError::Operations);
+            return Err(KeyRotationError::Operations);
         }
         if next.interval != 0 && !(MIN_INTERVAL..=MAX_INTERVAL).contains(&next.interval) {
-            return Err(RotationError::Interval);
+            return Err(KeyRotationError::Interval);
         }
-        let Rotation { enabled, max_operations, interval } = next;
-        self.store().write(keys::ROTATION.to_vec(), &Record { enabled, max_operations, interval }).await?;
-        self.barrier().set_rotation(next);
+        let KeyRotation { enabled, max_operations, interval } = next;
+        self.store().write(keys::KEY_ROTATION.to_vec(), &Record { enabled, max_operations, interval }).await?;
+        self.barrier().set_key_rotation(next);
         Ok(())
     }
 }
