@@ -2,7 +2,7 @@
 //!
 //! This crate knows no HTTP, no SQL, no disk and no network. What it needs from the outside it names as traits:
 //! [`storage::Storage`], [`barrier::Barrier`], [`seal::Seal`], [`audit::Device`], [`clock::Clock`],
-//! [`outbound::Outbound`].
+//! [`outbound::Outbound`], [`target::Targets`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
 //! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`], [`identity`] and [`access_key`] are
@@ -40,6 +40,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod storage;
 mod store;
+pub mod target;
 pub mod token;
 pub mod tools;
 pub mod wrapping;
