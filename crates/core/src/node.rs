@@ -411,7 +411,9 @@ impl Node {
 
     async fn build(&self, barrier: Arc<dyn crate::barrier::Barrier>) -> Result<Core, NodeError> {
         let (clock, factory) = (Arc::clone(&self.clock), Arc::clone(&self.factory));
-        let mut core = Core::open(barrier, clock, factory, Arc::clone(&self.outbound), &self.configured).await?;
+        // Boxed: opening takes kilobytes, which no request's future is to carry for the one that unseals.
+        let opening = Core::open(barrier, clock, factory, Arc::clone(&self.outbound), &self.configured);
+        let mut core = Box::pin(opening).await?;
         core.open_ceremonies = self.options.open_ceremonies;
         Ok(core)
     }

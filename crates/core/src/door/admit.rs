@@ -113,7 +113,7 @@ impl Core {
             return Ok(None);
         }
         if uses && presented.entry.uses > 0 {
-            match self.tokens().take_use(presented).await? {
+            match Box::pin(self.tokens().take_use(presented)).await? {
                 None => return Ok(None),
                 Some(counted) => presented = counted,
             }

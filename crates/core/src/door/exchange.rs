@@ -121,7 +121,7 @@ impl<'a> Exchange<'a> {
         let recorded = self.core.audit().settle(recorded).await;
         if let Some(caller) = self.caller.as_ref().filter(|caller| caller.entry.uses < 0) {
             // A used-up token is refused already; its record only takes room, so a failure here can wait for its end.
-            if let Err(error) = self.core.tokens().revoke_tree(&caller.id).await {
+            if let Err(error) = Box::pin(self.core.tokens().revoke_tree(&caller.id)).await {
                 tracing::warn!(%error, "a token that is used up could not be removed");
             }
         }

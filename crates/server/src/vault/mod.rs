@@ -123,15 +123,16 @@ impl Service<Request<Body>> for Api {
 }
 
 async fn serve(vault: Arc<Vault>, request: Request<Body>) -> Response<Body> {
-    match cors::check(&vault.node, &request) {
-        Crossing::None => serve_same_origin(vault, request).await,
-        Crossing::Answered(answer) => *answer,
-        Crossing::Allowed(origin) => {
-            let mut answer = serve_same_origin(vault, request).await;
-            cors::allow(answer.headers_mut(), origin);
-            answer
-        }
+    let origin = match cors::check(&vault.node, &request) {
+        Crossing::None => None,
+        Crossing::Answered(answer) => return *answer,
+        Crossing::Allowed(origin) => Some(origin),
+    };
+    let mut answer = serve_same_origin(vault, request).await;
+    if let Some(origin) = origin {
+        cors::allow(answer.headers_mut(), origin);
     }
+    answer
 }
 
 async fn serve_same_origin(vault: Arc<Vault>, request: Request<Body>) -> Response<Body> {
@@ -196,7 +197,7 @@ impl Vault {
             wrap_ttl: parsed.wrap_ttl,
         };
         if let Some(standing) = standing.filter(|standing| !standing.allowed) {
-            return rate_limit::refuse(core, ask, standing).await;
+            return Box::pin(rate_limit::refuse(core, ask, standing)).await;
         }
         let (exchange, admitted) = core.admit(ask).await;
         let engine = exchange.mount().map(|mount| mount.engine);

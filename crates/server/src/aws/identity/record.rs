@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 128;
 pub(crate) async fn identify(call: &Call, service: AwsService) -> Result<Verified, Failure> {
     match authenticate(&call.core, service, &call.parts, call.body.expose_secret()).await {
         Ok(verified) => Ok(verified),
-        Err(failure) => Err(record(call, service, failure).await),
+        Err(failure) => Err(Box::pin(record(call, service, failure)).await),
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn rate_limit(call: &Call, service: AwsService) -> Result<(), F
     };
     if standing.audited {
         let reason = "rate limit quota exceeded";
-        let recorded = call.core.turn_away(unknown(call, service, &data), reason).await;
+        let recorded = Box::pin(call.core.turn_away(unknown(call, service, &data), reason)).await;
         recorded.map_err(|error| internal(&error))?;
     }
     // Clients of AWS try again later by themselves when they hear this name.

@@ -45,7 +45,7 @@ mod versions;
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
-use keyturn_core::secret::SecretBytes;
+use keyturn_core::{secret::SecretBytes, storage::BoxFuture};
 use keyturn_protocol::aws::{
     secretsmanager::{ErrorCode, Misfit, Operation, TARGET_PREFIX, check},
     sigv4::TARGET_HEADER,
@@ -100,30 +100,32 @@ pub(super) async fn serve(call: &Call) -> Outcome {
 
 async fn answer(asking: &Asking<'_>, operation: Operation) -> Answer {
     use Operation as O;
-    match operation {
-        O::BatchGetSecretValue => batch::get(asking).await,
-        O::CancelRotateSecret => rotation::cancel(asking).await,
-        O::CreateSecret => create::create(asking).await,
-        O::DeleteResourcePolicy => policies::delete(asking).await,
-        O::DeleteSecret => deletion::delete(asking).await,
-        O::DescribeSecret => describe::describe(asking).await,
-        O::GetRandomPassword => password::get(asking).await,
-        O::GetResourcePolicy => policies::get(asking).await,
-        O::GetSecretValue => value::get(asking).await,
-        O::ListResourcePolicies => policies::list(asking).await,
-        O::ListSecretVersionIds => versions::list(asking).await,
-        O::ListSecrets => list::list(asking).await,
-        O::PutResourcePolicy => policies::put(asking).await,
-        O::PutSecretValue => value::put(asking).await,
-        O::RemoveRegionsFromReplication => replication::remove(asking).await,
-        O::ReplicateSecretToRegions => replication::replicate(asking).await,
-        O::RestoreSecret => deletion::restore(asking).await,
-        O::RotateSecret => rotation::rotate(asking).await,
-        O::StopReplicationToReplica => replication::stop(asking).await,
-        O::TagResource => tags::tag(asking).await,
-        O::UntagResource => tags::untag(asking).await,
-        O::UpdateSecret => value::update(asking).await,
-        O::UpdateSecretVersionStage => stages::update(asking).await,
-        O::ValidateResourcePolicy => policies::validate(asking).await,
-    }
+    // Boxed, so that a request carries the future of its own operation and not of the largest.
+    let answering: BoxFuture<'_, Answer> = match operation {
+        O::BatchGetSecretValue => Box::pin(batch::get(asking)),
+        O::CancelRotateSecret => Box::pin(rotation::cancel(asking)),
+        O::CreateSecret => Box::pin(create::create(asking)),
+        O::DeleteResourcePolicy => Box::pin(policies::delete(asking)),
+        O::DeleteSecret => Box::pin(deletion::delete(asking)),
+        O::DescribeSecret => Box::pin(describe::describe(asking)),
+        O::GetRandomPassword => Box::pin(password::get(asking)),
+        O::GetResourcePolicy => Box::pin(policies::get(asking)),
+        O::GetSecretValue => Box::pin(value::get(asking)),
+        O::ListResourcePolicies => Box::pin(policies::list(asking)),
+        O::ListSecretVersionIds => Box::pin(versions::list(asking)),
+        O::ListSecrets => Box::pin(list::list(asking)),
+        O::PutResourcePolicy => Box::pin(policies::put(asking)),
+        O::PutSecretValue => Box::pin(value::put(asking)),
+        O::RemoveRegionsFromReplication => Box::pin(replication::remove(asking)),
+        O::ReplicateSecretToRegions => Box::pin(replication::replicate(asking)),
+        O::RestoreSecret => Box::pin(deletion::restore(asking)),
+        O::RotateSecret => Box::pin(rotation::rotate(asking)),
+        O::StopReplicationToReplica => Box::pin(replication::stop(asking)),
+        O::TagResource => Box::pin(tags::tag(asking)),
+        O::UntagResource => Box::pin(tags::untag(asking)),
+        O::UpdateSecret => Box::pin(value::update(asking)),
+        O::UpdateSecretVersionStage => Box::pin(stages::update(asking)),
+        O::ValidateResourcePolicy => Box::pin(policies::validate(asking)),
+    };
+    answering.await
 }
