@@ -9,6 +9,7 @@ use keyturn_core::{
     node::{Node, NodeError, NodeOptions, Status},
     seal::{Seal, SealError},
     storage::{Storage, StorageError},
+    surroundings::Surroundings,
 };
 use keyturn_server::{
     api::Api,
@@ -130,7 +131,8 @@ pub(crate) async fn start(
             Arc::new(StaticSeal::new(storage, kek_source(source), barrier, Arc::clone(&clock)))
         }
     };
-    Ok(Node::start_with(seal, clock, Arc::new(Devices), Arc::new(Http::default()), devices, options).await?)
+    let surroundings = Surroundings { clock, devices: Arc::new(Devices), outbound: Arc::new(Http::default()) };
+    Ok(Node::start_with(seal, surroundings, devices, options).await?)
 }
 
 /// Where the storage crate is to find a key.

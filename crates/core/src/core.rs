@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     access_key::AccessKeys,
-    audit::{Broker, DeviceFactory},
+    audit::Broker,
     audit_devices::{AuditDevices, ConfiguredDevice},
     barrier::{Barrier, BarrierError, KeyStatus},
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     cubbyhole::Cubbyhole,
     door::Permit,
     identity::{Identity, Standing, oidc::Oidc},
@@ -17,7 +17,6 @@ use crate::{
     login::Logins,
     metrics::{BarrierStatistics, Counters},
     mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
-    outbound::Outbound,
     password::PasswordPolicies,
     policies::Policies,
     policy::Acl,
@@ -25,6 +24,7 @@ use crate::{
     secret::SecretString,
     settings::Settings,
     store::{Store, StoreError},
+    surroundings::Surroundings,
     token::{Entry, Issued, TokenError, TokenKind, Tokens, Which},
     wrapping::Wrapping,
 };
@@ -69,11 +69,10 @@ impl Core {
     /// Opens what lies behind `barrier`, and completes a store that is new or was interrupted while it was made.
     pub(crate) async fn open(
         barrier: Arc<dyn Barrier>,
-        clock: Arc<dyn Clock>,
-        factory: Arc<dyn DeviceFactory>,
-        outbound: Arc<dyn Outbound>,
+        surroundings: Surroundings,
         configured: &[ConfiguredDevice],
     ) -> Result<Self, OpenError> {
+        let Surroundings { clock, devices, outbound } = surroundings;
         let store = Arc::new(Store::new(barrier, clock));
         key_rotation::load(&store).await?;
         let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
@@ -89,7 +88,7 @@ impl Core {
             Arc::clone(&mounts),
             Arc::clone(&identity),
         ));
-        let audit_devices = AuditDevices::load(Arc::clone(&store), factory, configured).await?;
+        let audit_devices = AuditDevices::load(Arc::clone(&store), devices, configured).await?;
         let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&identity), outbound);
         tokens.index_leases().await?;
         let core = Self {

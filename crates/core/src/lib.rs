@@ -40,6 +40,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod storage;
 mod store;
+pub mod surroundings;
 pub mod target;
 pub mod token;
 pub mod tools;

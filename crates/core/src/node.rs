@@ -17,16 +17,15 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use tokio::sync::Mutex;
 
 use crate::{
-    audit::DeviceFactory,
     audit_devices::ConfiguredDevice,
     ceremony::Ceremonies,
     clock::Clock,
     core::{Core, OpenError},
     door::Permit,
-    outbound::Outbound,
     random::{Random, RandomError},
     seal::{Seal, SealConfig, SealError, SealKind},
     secret::{SecretBytes, SecretString},
+    surroundings::Surroundings,
 };
 
 /// How often upkeep runs.
@@ -162,9 +161,7 @@ pub struct Initialization {
 /// One server process and its store.
 pub struct Node {
     pub(crate) seal: Arc<dyn Seal>,
-    clock: Arc<dyn Clock>,
-    factory: Arc<dyn DeviceFactory>,
-    outbound: Arc<dyn Outbound>,
+    surroundings: Surroundings,
     configured: Vec<ConfiguredDevice>,
     options: NodeOptions,
     pub(crate) random: Random,
@@ -180,12 +177,10 @@ impl Node {
     /// When the store cannot be used.
     pub async fn start(
         seal: Arc<dyn Seal>,
-        clock: Arc<dyn Clock>,
-        factory: Arc<dyn DeviceFactory>,
-        outbound: Arc<dyn Outbound>,
+        surroundings: Surroundings,
         configured: Vec<ConfiguredDevice>,
     ) -> Result<Arc<Self>, NodeError> {
-        Self::start_with(seal, clock, factory, outbound, configured, NodeOptions::default()).await
+        Self::start_with(seal, surroundings, configured, NodeOptions::default()).await
     }
 
     /// Like [`Node::start`], with options.
@@ -194,9 +189,7 @@ impl Node {
     /// When the store cannot be used.
     pub async fn start_with(
         seal: Arc<dyn Seal>,
-        clock: Arc<dyn Clock>,
-        factory: Arc<dyn DeviceFactory>,
-        outbound: Arc<dyn Outbound>,
+        surroundings: Surroundings,
         configured: Vec<ConfiguredDevice>,
         options: NodeOptions,
     ) -> Result<Arc<Self>, NodeError> {
@@ -204,9 +197,7 @@ impl Node {
         let phase = config.clone().map_or(Phase::Uninitialized, |config| Phase::Sealed(Sealed::new(config)));
         let node = Arc::new(Self {
             seal,
-            clock,
-            factory,
-            outbound,
+            surroundings,
             configured,
             options,
             random: Random::default(),
@@ -234,7 +225,7 @@ impl Node {
     /// The clock that the server lives by.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+        &self.surroundings.clock
     }
 
     /// What anybody may know.
@@ -410,10 +401,8 @@ impl Node {
     }
 
     async fn build(&self, barrier: Arc<dyn crate::barrier::Barrier>) -> Result<Core, NodeError> {
-        let (clock, factory) = (Arc::clone(&self.clock), Arc::clone(&self.factory));
         // Boxed: opening takes kilobytes, which no request's future is to carry for the one that unseals.
-        let opening = Core::open(barrier, clock, factory, Arc::clone(&self.outbound), &self.configured);
-        let mut core = Box::pin(opening).await?;
+        let mut core = Box::pin(Core::open(barrier, self.surroundings.clone(), &self.configured)).await?;
         core.open_ceremonies = self.options.open_ceremonies;
         Ok(core)
     }

@@ -21,6 +21,7 @@ use keyturn_core::{
     node::{Node, NodeError, NotReady},
     secret::{SecretBytes, SecretString},
     storage::StorageError,
+    surroundings::Surroundings,
 };
 use keyturn_server::{
     api::Api,
@@ -88,12 +89,18 @@ impl TestNode {
         let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
         let device = ConfiguredDevice { info, device: audit.clone() };
         let elsewhere = Arc::new(Elsewhere::default());
-        let node = Node::start(seal, clock.clone(), Arc::new(NoDevices), elsewhere.clone(), vec![device]).await?;
+        let node = Node::start(seal, surroundings(&clock, &elsewhere), vec![device]).await?;
         let made = node.initialize(1, 1, None).await?;
         let share = made.shares.into_iter().next().unwrap_or_default();
         node.unseal(share.clone()).await?;
         let root_token = node.prepare_development(None).await?;
         Ok(Self { node, clock, audit, storage, elsewhere, share, root_token })
+    }
+
+    /// What another node needs to live in the same world: the same time, the same other systems.
+    #[must_use]
+    pub fn surroundings(&self) -> Surroundings {
+        surroundings(&self.clock, &self.elsewhere)
     }
 
     /// The open store.
@@ -103,6 +110,10 @@ impl TestNode {
     pub fn core(&self) -> Result<Arc<Core>, NotReady> {
         self.node.core()
     }
+}
+
+fn surroundings(clock: &Arc<ManualClock>, elsewhere: &Arc<Elsewhere>) -> Surroundings {
+    Surroundings { clock: clock.clone(), devices: Arc::new(NoDevices), outbound: elsewhere.clone() }
 }
 
 /// A [`TestNode`] that speaks HTTP on a free port of loopback. Dropping it closes the port.

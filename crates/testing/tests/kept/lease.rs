@@ -89,9 +89,7 @@ async fn a_store_from_before_the_index_gets_one() {
     assert!(matches!(done, Commit::Committed(_)));
     // As after an upgrade: another process, which has nothing in its cache.
     let seal = Arc::new(ShamirSeal::new(node.storage.clone(), BarrierOptions::default(), node.clock.clone()));
-    let upgraded = Node::start(seal, node.clock.clone(), Arc::new(NoDevices), node.elsewhere.clone(), Vec::new())
-        .await
-        .expect("started");
+    let upgraded = Node::start(seal, node.surroundings(), Vec::new()).await.expect("started");
     upgraded.unseal(node.share.clone()).await.expect("unsealed");
     assert_eq!(node.storage.keys(b"token/lease", None, 10).await.expect("keys"), indexed);
 }

@@ -22,7 +22,7 @@ use keyturn_core::{
     wrapping::{WrapInfo, Wrapped, WrappingError},
 };
 use keyturn_storage::{barrier::BarrierOptions, seal::ShamirSeal};
-use keyturn_testing::{NoDevices, TestNode};
+use keyturn_testing::TestNode;
 
 const SECRET: &str = "{\"data\":{\"password\":\"hunter2\"}}";
 
