@@ -185,19 +185,19 @@ fn check_changeable(secret: &Secret) -> Result<(), KvError> {
 /// Checks a name: 1 to [`MAX_NAME_LEN`] bytes, segments of visible text between single slashes, none of them dots. One
 /// slash may stand in front, as clients of AWS like to have it; a path of Vault's cannot name such a secret.
 pub(crate) fn check_name(name: &str) -> Result<(), KvError> {
-    let segments = name.strip_prefix('/').unwrap_or(name);
+    let mut segments = name.strip_prefix('/').unwrap_or(name).split('/');
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > MAX_NAME_LEN {
         "it is longer than 1024 bytes"
     } else if name.chars().any(char::is_control) {
         "it has control characters"
-    } else if segments.split('/').any(str::is_empty) {
-        "it ends with a slash or has two in a row"
-    } else if segments.split('/').any(|segment| segment == "." || segment == "..") {
-        "it has a segment of dots"
     } else {
-        return Ok(());
+        match segments.find(|segment| matches!(*segment, "" | "." | "..")) {
+            None => return Ok(()),
+            Some("") => "it ends with a slash or has two in a row",
+            Some(_) => "it has a segment of dots",
+        }
     };
     Err(KvError::InvalidName { name: name.chars().take(80).collect(), reason })
 }

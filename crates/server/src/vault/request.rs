@@ -210,13 +210,12 @@ fn decode_path(uri: &Uri) -> Result<String, Failure> {
     if path.chars().any(char::is_control) {
         return Err(Failure::bad_request("path contains unprintable characters"));
     }
-    if path.trim_end_matches('/').split('/').any(str::is_empty) || path.ends_with("//") {
-        return Err(Failure::bad_request("path cannot contain an empty segment: two slashes in a row"));
+    // A slash at the end is allowed; the split shows it as one empty segment more.
+    match path.strip_suffix('/').unwrap_or(&path).split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
+        None => Ok(path),
+        Some("") => Err(Failure::bad_request("path cannot contain an empty segment: two slashes in a row")),
+        Some(_) => Err(Failure::bad_request("path cannot contain parent references: a segment is \".\" or \"..\"")),
     }
-    if path.split('/').any(|segment| segment == ".." || segment == ".") {
-        return Err(Failure::bad_request("path cannot contain parent references: a segment is \".\" or \"..\""));
-    }
-    Ok(path)
 }
 
 fn parse_query(uri: &Uri) -> Result<Vec<(String, String)>, Failure> {
