@@ -131,8 +131,8 @@ impl AuditDevices {
         }
         let device = self.factory.open(&info.kind, &info.options).await?;
         // A device that cannot record would keep every later request from being answered, also the one to disable it.
-        let writer = self.writer(&info, device).await?;
-        writer.probe(self.probe()?.into_bytes())?;
+        let writer = Arc::new(self.writer(&info, device).await?);
+        writer.probe(self.probe()?.into_bytes()).await?;
         let suffix: [u8; 4] = self.store.random.bytes().map_err(StoreError::from)?;
         info.accessor = format!("audit_{}_{}", info.kind, hex::encode(suffix));
         self.store.write(keys::audit_device(info.path.trim_end_matches('/')), &StoredDevice::from(&info)).await?;
@@ -181,12 +181,12 @@ impl AuditDevices {
     }
 
     async fn add(&self, info: DeviceInfo, device: Arc<dyn Device>) -> Result<(), StoreError> {
-        let writer = self.writer(&info, device).await?;
+        let writer = Arc::new(self.writer(&info, device).await?);
         self.enter(info, writer);
         Ok(())
     }
 
-    fn enter(&self, info: DeviceInfo, writer: Writer) {
+    fn enter(&self, info: DeviceInfo, writer: Arc<Writer>) {
         // Each device has hashes of its own: two logs cannot be compared by whoever holds both.
         let salt = Key256::new(self.store.barrier.mac(MacPurpose::Audit, &[info.path.as_bytes()]));
         if let Err(error) = self.broker.add(info, writer, &salt) {

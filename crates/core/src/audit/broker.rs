@@ -53,7 +53,7 @@ pub enum AddDeviceError {
 pub struct DeviceInfo {
     /// The name under which it is enabled. Slashes at the ends mean nothing; listed with one at the end, `file/`.
     pub path: String,
-    /// The kind of device: `file`.
+    /// The kind of device: `file`, `stdout`, `socket`, `syslog`.
     pub kind: String,
     /// What the operator noted.
     pub description: String,
@@ -188,10 +188,10 @@ impl Broker {
     ///
     /// # Errors
     /// When there is no path, or a device is enabled at it, above it or below it (`a/` and `a/b/` exclude each other).
-    pub(crate) fn add(&self, mut info: DeviceInfo, writer: Writer, salt: &Key256) -> Result<(), AddDeviceError> {
+    pub(crate) fn add(&self, mut info: DeviceInfo, writer: Arc<Writer>, salt: &Key256) -> Result<(), AddDeviceError> {
         info.path = canonical(&info.path).ok_or(AddDeviceError::NoPath)?;
         let path = info.path.clone();
-        let enabled = Arc::new(Enabled { info, hasher: Hasher::new(salt), writer: Arc::new(writer) });
+        let enabled = Arc::new(Enabled { info, hasher: Hasher::new(salt), writer });
         let mut taken = None;
         self.devices.rcu(|devices| {
             taken = devices.keys().find(|other| other.starts_with(&path) || path.starts_with(*other)).cloned();
@@ -249,8 +249,8 @@ impl Broker {
         self.devices.load().iter().filter_map(head).collect()
     }
 
-    /// Has every device open its file anew, after a rotation by somebody else. One that cannot keeps its old file,
-    /// and the reason is logged.
+    /// Has every device open its file anew, after a rotation by somebody else, or connect anew. One that cannot keeps
+    /// its old file, and the reason is logged.
     pub fn reopen_all(&self) {
         for (path, enabled) in self.devices.load().iter() {
             match enabled.writer.reopen() {

@@ -36,6 +36,9 @@ const MEMBER: &[u8] = b",\"chain\":\"";
 const END: &[u8] = b"\"}";
 const SEGMENT_LEN: usize = 8;
 const MAC_TEXT_LEN: usize = 43;
+/// The most bytes that a link makes an entry longer by: two segments, two numbers of 20 digits, a hash and what parts them.
+pub(super) const LONGEST_LINK: usize =
+    MEMBER.len() + END.len() + 2 * SEGMENT_LEN + 2 * 20 + MAC_TEXT_LEN + "....".len();
 
 /// The digest of an entry without its link and line feed.
 pub type Digest = [u8; 32];
@@ -125,7 +128,7 @@ fn digest_of(entry: &[u8]) -> Digest {
     bytes
 }
 
-fn append_link(out: &mut Vec<u8>, head: &Head, before: Option<(&str, u64)>) {
+pub(super) fn append_link(out: &mut Vec<u8>, head: &Head, before: Option<(&str, u64)>) {
     // A vector takes every byte; there is no error to pass on.
     let mut write = |text: std::fmt::Arguments<'_>| _ = std::io::Write::write_fmt(out, text);
     write(format_args!("{}.{}.", head.segment, head.entries));

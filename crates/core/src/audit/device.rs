@@ -10,7 +10,7 @@ use crate::storage::BoxFuture;
 #[error("audit device could not write: {0}")]
 pub struct DeviceError(pub String);
 
-/// Where audit entries are recorded: a file, standard output.
+/// Where audit entries are recorded: a file, standard output, a collector behind a socket.
 pub trait Device: Send + Sync {
     /// Records one entry or several: each a JSON object and its line feed. Returns once the operating system has taken it.
     ///
@@ -18,16 +18,27 @@ pub trait Device: Send + Sync {
     /// When it was not recorded whole.
     fn write(&self, line: &[u8]) -> Result<(), DeviceError>;
 
-    /// Opens the underlying file anew, after a rotation by somebody else (SIGHUP).
+    /// Opens the underlying file anew, after a rotation by somebody else (SIGHUP). Never waits for a write.
     ///
     /// # Errors
     /// When the file cannot be opened; the device then keeps its old one.
     fn reopen(&self) -> Result<(), DeviceError>;
+
+    /// Whether a write may wait for somebody else, a collector: then none is made on a thread that serves requests.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// The most bytes of one entry, its link and line feed included.
+    fn largest(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// Makes devices of the kinds that this process offers (`file`), from the options given to `sys/audit`.
 pub trait DeviceFactory: Send + Sync {
-    /// Opens a device of `kind` with `options` (for `file`: `file_path`, `mode`).
+    /// Opens a device of `kind` with `options` (for `file`: `file_path`, `mode`). Waits for nobody: whether it can be
+    /// written to shows with the first write.
     fn open<'a>(
         &'a self,
         kind: &'a str,

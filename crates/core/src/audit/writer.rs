@@ -4,16 +4,18 @@
 //! submit -> nobody writes:  write at once, then what others brought meanwhile, all of it by one write
 //!        -> somebody writes: leave the lines with them and go on with other requests until they are written
 //! ```
+//!
+//! What is for a device that waits for a collector is always left: to a thread that serves no requests.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 
 use super::{
-    chain::{self, Chain, ChainKey, Digest, Head},
+    chain::{self, Chain, ChainKey, Digest, Head, LONGEST_LINK},
     device::{Device, DeviceError},
 };
 use crate::{
@@ -59,20 +61,16 @@ struct Queue {
     waiting: Vec<Waiting>,
 }
 
-/// The device, and what changes with each entry.
-struct Sink {
-    device: Arc<dyn Device>,
-    chain: Option<Chain>,
-    linked: Vec<u8>,
-}
-
 /// The way to one device.
 pub(crate) struct Writer {
     path: String,
+    device: Arc<dyn Device>,
     key: Option<ChainKey>,
     queue: Mutex<Queue>,
-    /// Locked by whoever set `writing`, and for a moment by whoever asks for the head.
-    sink: Mutex<Sink>,
+    /// Locked by whoever set `writing`, as long as they write.
+    linked: Mutex<Vec<u8>>,
+    /// Locked for a moment, never during a write: whoever asks for the head does not wait for a collector.
+    chain: Mutex<Option<Chain>>,
     /// Whether the last write failed, so that a dead device is logged once and not with every request.
     failing: AtomicBool,
 }
@@ -89,14 +87,27 @@ impl Writer {
     /// The way to `device`, which is enabled at `path`; its entries are linked if there is a chain.
     pub(crate) fn new(path: &str, device: Arc<dyn Device>, chained: Option<Chained>) -> Self {
         let (key, chain) = chained.map_or((None, None), |chained| (Some(chained.key), Some(chained.chain)));
-        let sink = Mutex::new(Sink { device, chain, linked: Vec::new() });
-        Self { path: path.to_owned(), key, queue: Mutex::default(), sink, failing: AtomicBool::new(false) }
+        Self {
+            path: path.to_owned(),
+            device,
+            key,
+            queue: Mutex::default(),
+            linked: Mutex::default(),
+            chain: Mutex::new(chain),
+            failing: AtomicBool::new(false),
+        }
     }
 
     /// Writes a first entry, before anybody else does, and says why that fails.
-    pub(crate) fn probe(&self, text: Vec<u8>) -> Result<(), DeviceError> {
+    pub(crate) async fn probe(self: &Arc<Self>, text: Vec<u8>) -> Result<(), DeviceError> {
         let digests = chain::digests(&text).collect();
-        self.write(&Lines { text, digests })
+        let lines = Lines { text, digests };
+        if !self.device.waits() {
+            return self.write(&lines);
+        }
+        let this = Arc::clone(self);
+        let written = spawn_blocking(move || this.write(&lines)).await;
+        written.unwrap_or_else(|_| Err(DeviceError("the server is being stopped".to_owned())))
     }
 
     /// The key of the chain, if there is one.
@@ -106,36 +117,69 @@ impl Writer {
 
     /// How far the chain has come.
     pub(super) fn head(&self) -> Option<Head> {
-        lock(&self.sink).chain.as_ref()?.head().cloned()
+        lock(&self.chain).as_ref()?.head().cloned()
     }
 
     /// Opens the device's file anew.
     pub(super) fn reopen(&self) -> Result<(), DeviceError> {
-        let device = Arc::clone(&lock(&self.sink).device);
-        device.reopen()
+        self.device.reopen()
     }
 
     /// Writes `text`, one entry or several with their line feeds, or has it written.
     pub(super) fn submit(self: &Arc<Self>, text: Vec<u8>) -> Submitted {
+        if !self.fits(&text) {
+            return Submitted::Done(false);
+        }
         // What takes long, hashing the lines, is done before others are kept out.
         let digests = if self.key.is_some() { chain::digests(&text).collect() } else { Vec::new() };
         let lines = Lines { text, digests };
+        let waits = self.device.waits();
         {
             let mut queue = lock(&self.queue);
-            if queue.writing {
+            if queue.writing || waits {
                 let (written, receiver) = oneshot::channel();
                 queue.waiting.push(Waiting { lines, written });
+                if !std::mem::replace(&mut queue.writing, true) {
+                    drop(queue);
+                    self.hand_over();
+                }
                 return Submitted::Waiting(receiver);
             }
             queue.writing = true;
         }
         let taken = self.write(&lines).is_ok();
-        self.drain();
+        self.drain(TURNS);
         Submitted::Done(taken)
     }
 
-    /// Writes what others have brought, until nobody has.
-    fn drain(self: &Arc<Self>) {
+    /// Whether the device takes entries of this size. One that it does not fails alone, and not with others' entries.
+    fn fits(&self, text: &[u8]) -> bool {
+        let largest = self.device.largest();
+        if largest == usize::MAX {
+            return true;
+        }
+        let room = if self.key.is_some() { largest.saturating_sub(LONGEST_LINK) } else { largest };
+        let longest = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap_or_default();
+        if longest > room {
+            let device = &self.path;
+            tracing::error!(%device, bytes = longest, most = room, "an entry is larger than the audit device takes");
+        }
+        longest <= room
+    }
+
+    /// Has what is waiting written by a thread that may wait.
+    fn hand_over(self: &Arc<Self>) {
+        match Handle::try_current() {
+            Ok(runtime) => {
+                let this = Arc::clone(self);
+                runtime.spawn_blocking(move || this.drain(usize::MAX));
+            }
+            Err(_) => self.drain(usize::MAX),
+        }
+    }
+
+    /// Writes what others have brought, until nobody has; after `turns` writes a task of its own goes on.
+    fn drain(self: &Arc<Self>, turns: usize) {
         for turn in 1_usize.. {
             let waiting = {
                 let mut queue = lock(&self.queue);
@@ -143,12 +187,12 @@ impl Writer {
                     queue.writing = false;
                     return;
                 }
-                if turn > TURNS
-                    && let Ok(runtime) = tokio::runtime::Handle::try_current()
+                if turn > turns
+                    && let Ok(runtime) = Handle::try_current()
                 {
                     drop(queue);
                     let this = Arc::clone(self);
-                    runtime.spawn(async move { this.drain() });
+                    runtime.spawn(async move { this.drain(TURNS) });
                     return;
                 }
                 std::mem::take(&mut queue.waiting)
@@ -177,7 +221,7 @@ impl Writer {
     }
 
     fn write(&self, lines: &Lines) -> Result<(), DeviceError> {
-        let written = lock(&self.sink).write(lines);
+        let written = self.write_linked(lines);
         if self.failing.load(Ordering::Relaxed) != written.is_err() {
             self.log_turn(written.as_ref().err());
         }
@@ -194,18 +238,17 @@ impl Writer {
             None => tracing::info!(%device, "audit device records again"),
         }
     }
-}
-
-impl Sink {
-    fn write(&mut self, lines: &Lines) -> Result<(), DeviceError> {
-        let Some(chain) = &mut self.chain else { return self.device.write(&lines.text) };
-        self.linked.clear();
-        self.linked.shrink_to(MOST_KEPT);
-        let head = chain.link(&lines.text, &lines.digests, &mut self.linked);
-        let written = self.device.write(&self.linked);
-        match &written {
-            Ok(()) => chain.keep(head),
-            Err(_) => chain.break_off().map_err(|error| DeviceError(error.to_string()))?,
+    fn write_linked(&self, lines: &Lines) -> Result<(), DeviceError> {
+        let mut linked = lock(&self.linked);
+        linked.clear();
+        linked.shrink_to(MOST_KEPT);
+        let head = lock(&self.chain).as_ref().map(|chain| chain.link(&lines.text, &lines.digests, &mut linked));
+        let written = self.device.write(if head.is_some() { &linked } else { &lines.text });
+        if let (Some(head), Some(chain)) = (head, &mut *lock(&self.chain)) {
+            match &written {
+                Ok(()) => chain.keep(head),
+                Err(_) => chain.break_off().map_err(|error| DeviceError(error.to_string()))?,
+            }
         }
         written
     }

@@ -55,7 +55,7 @@ fn broker(devices: &[&Arc<Recorder>]) -> Broker {
     let broker = Broker::new();
     for (salt, device) in (0..).zip(devices) {
         let device: Arc<Recorder> = Arc::clone(device);
-        let writer = Writer::new(&format!("{salt}/"), device, None);
+        let writer = Arc::new(Writer::new(&format!("{salt}/"), device, None));
         broker.add(info(&salt.to_string()), writer, &Key256::new([salt; 32])).expect("added");
     }
     broker
@@ -180,7 +180,7 @@ fn data_that_cannot_be_recorded_is_a_failure_and_is_not_written() {
 fn devices_come_and_go_by_path() {
     let broker = Broker::new();
     let add = |path: &str| {
-        let writer = Writer::new(path, Arc::new(Recorder::default()), None);
+        let writer = Arc::new(Writer::new(path, Arc::new(Recorder::default()), None));
         broker.add(info(path), writer, &Key256::new([7; 32]))
     };
     let in_use = |taken: &str| Err(AddDeviceError::PathInUse { taken: taken.into() });

@@ -10,6 +10,8 @@ struct Gated {
     open: Mutex<bool>,
     opened: Condvar,
     broken: AtomicBool,
+    waits: bool,
+    threads: Mutex<Vec<std::thread::ThreadId>>,
 }
 
 impl Gated {
@@ -25,6 +27,7 @@ impl Gated {
 
 impl Device for Gated {
     fn write(&self, line: &[u8]) -> Result<(), DeviceError> {
+        lock(&self.threads).push(std::thread::current().id());
         lock(&self.writes).push(line.to_vec());
         let open = self.opened.wait_while(lock(&self.open), |open| !*open);
         drop(open.unwrap_or_else(PoisonError::into_inner));
@@ -33,6 +36,14 @@ impl Device for Gated {
 
     fn reopen(&self) -> Result<(), DeviceError> {
         Ok(())
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
+    }
+
+    fn largest(&self) -> usize {
+        if self.waits { 256 } else { usize::MAX }
     }
 }
 
@@ -110,4 +121,46 @@ fn who_goes_away_is_recorded_all_the_same() {
     submitted.truncate(1);
     assert_eq!(outcomes(submitted), [true]);
     assert_eq!(writer.head().expect("entries").entries, 3);
+}
+
+#[tokio::test]
+async fn a_device_that_waits_holds_up_neither_the_thread_nor_who_asks_for_the_head() {
+    let device = Arc::new(Gated { waits: true, ..Gated::default() });
+    let writer = writer(&device);
+    device.set_open(true);
+    writer.probe(line(0)).await.expect("taken");
+    device.set_open(false);
+    // This runtime has one thread: a write on it would never end.
+    let submitted: Vec<_> = (1..=3).map(|number| writer.submit(line(number))).collect();
+    while device.writes().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(writer.head().expect("the probe").entries, 1);
+    device.set_open(true);
+    for one in submitted {
+        let Submitted::Waiting(written) = one else { panic!("written by who brought it") };
+        assert!(written.await.expect("an outcome"));
+    }
+    assert_eq!(writer.head().expect("entries").entries, 4);
+    assert!(!lock(&device.threads).contains(&std::thread::current().id()));
+}
+
+#[tokio::test]
+async fn an_entry_that_is_too_large_fails_alone() {
+    let device = Arc::new(Gated { waits: true, ..Gated::default() });
+    device.set_open(true);
+    let writer = writer(&device);
+    let large = format!("{{\"n\":\"{}\"}}\n", "x".repeat(256 - LONGEST_LINK)).into_bytes();
+    assert!(matches!(writer.submit(large), Submitted::Done(false)));
+    let Submitted::Waiting(written) = writer.submit(line(1)) else { panic!("written by who brought it") };
+    assert!(written.await.expect("an outcome"));
+    assert_eq!(device.writes().len(), 1);
+}
+
+#[test]
+fn a_link_is_never_longer_than_told() {
+    let head = Head { segment: "ffffffff".into(), entries: u64::MAX, mac: [0xff; 32] };
+    let mut text = Vec::new();
+    chain::append_link(&mut text, &head, Some(("ffffffff", u64::MAX)));
+    assert_eq!(r#","chain":""#.len() + text.len() + r#""}"#.len(), LONGEST_LINK);
 }
