@@ -1,11 +1,16 @@
-//! The audit devices of this process: a file, standard output, and one that keeps nothing.
+//! The audit devices of this process: a file, standard output, a collector behind a socket, the local syslog, and one that
+//! keeps nothing.
 //!
-//! Options as Vault's `file` device takes them (`PUT sys/audit/:path`): `file_path` (or `path`), where `stdout` and
+//! Options of `file` as Vault's device takes them (`PUT sys/audit/:path`): `file_path` (or `path`), where `stdout` and
 //! `discard` are not files; `mode`, octal, `0600` unless given, `0000` to leave an existing file's mode alone.
 //! Options that shape the entries (`hmac_accessor`, `elide_list_responses`, …) concern who writes to the device.
 
+mod connection;
 mod file;
+mod remote;
+mod socket;
 mod stdout;
+mod syslog;
 
 use std::{collections::BTreeMap, future::ready, path::PathBuf, sync::Arc};
 
@@ -16,7 +21,9 @@ use keyturn_core::{
 
 pub use self::{
     file::{FileDevice, Mode},
+    socket::SocketDevice,
     stdout::StdoutDevice,
+    syslog::SyslogDevice,
 };
 
 /// A device that takes every entry and keeps none: for measuring, never for a server that matters.
@@ -33,7 +40,7 @@ impl Device for DiscardDevice {
     }
 }
 
-/// Opens devices of the kinds `file` and `stdout`.
+/// Opens devices of the kinds `file`, `stdout`, `socket` and `syslog`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Devices;
 
@@ -51,7 +58,9 @@ fn open(kind: &str, options: &BTreeMap<String, String>) -> Result<Arc<dyn Device
     match kind {
         "stdout" => Ok(Arc::new(StdoutDevice)),
         "file" => open_file(options),
-        other => Err(DeviceError(format!("there is no kind {other:?}; known are file and stdout"))),
+        "socket" => Ok(Arc::new(SocketDevice::new(options)?)),
+        "syslog" => Ok(Arc::new(SyslogDevice::new(options)?)),
+        other => Err(DeviceError(format!("there is no kind {other:?}; known are file, stdout, socket and syslog"))),
     }
 }
 
