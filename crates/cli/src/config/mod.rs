@@ -4,6 +4,7 @@
 //! Nothing is guessed and nothing is ignored: an unknown key, a value out of bounds or keys that contradict each other
 //! are refused, all of them at once.
 
+mod audit;
 mod aws;
 mod reader;
 mod sections;
@@ -104,7 +105,7 @@ pub(crate) enum KeySource {
 pub(crate) struct AuditConfig {
     /// The device's path in the API, without the slash at its end.
     pub(crate) name: String,
-    /// `file` or `stdout`.
+    /// `file`, `stdout`, `socket` or `syslog`.
     pub(crate) kind: &'static str,
     /// As `sys/audit` takes them.
     pub(crate) options: BTreeMap<String, String>,

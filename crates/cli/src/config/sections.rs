@@ -1,12 +1,12 @@
 //! The sections of `keyturn.toml`, one function each, and the rules that hold across their keys.
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive};
+use std::{net::SocketAddr, ops::RangeInclusive};
 
-use keyturn_server::{audit_device::Mode, limits::Limits};
+use keyturn_server::limits::Limits;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    AuditConfig, Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, aws,
+    Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, audit, aws,
     reader::{At, Schema, Section},
 };
 
@@ -19,9 +19,6 @@ pub(super) static LISTENER: Schema = Schema {
 };
 pub(super) static SEAL: Schema =
     Schema { section: "[seal]", keys: &["type", "key_file", "key_env", "open_ceremonies"] };
-pub(super) static AUDIT: Schema = Schema { section: "[audit]", keys: &["device"] };
-pub(super) static DEVICE: Schema =
-    Schema { section: "[[audit.device]]", keys: &["type", "name", "path", "mode", "chain"] };
 pub(super) static LIMITS: Schema = Schema {
     section: "[limits]",
     keys: &[
@@ -60,7 +57,7 @@ pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
         Some(section) => seal(section, &mut open_ceremonies),
         None => Some(SealConfig::Shamir),
     };
-    let audit = top.table("audit", &AUDIT).map(audit).unwrap_or_default();
+    let audit = top.table("audit", &audit::AUDIT).map(audit::read).unwrap_or_default();
     let limits = top.table("limits", &LIMITS).map(limits).unwrap_or_default();
     let log = top.table("log", &LOG).map_or_else(default_log, log);
     let aws = top.table("aws", &aws::AWS).map(aws::read).unwrap_or_default();
@@ -96,7 +93,7 @@ fn storage(mut section: Section<'_, '_>) -> Option<StorageConfig> {
 }
 
 /// Reads a key that must be there.
-fn required<'i, T>(
+pub(super) fn required<'i, T>(
     section: &mut Section<'_, 'i>,
     key: &'static str,
     allowed: &str,
@@ -221,58 +218,6 @@ fn static_seal(
         (None, Some(_)) => variable.map(|at| KeySource::Environment(at.value)),
     };
     source.map(SealConfig::Static)
-}
-
-fn audit(mut section: Section<'_, '_>) -> Vec<AuditConfig> {
-    let mut names: Vec<String> = Vec::new();
-    section.tables("device", &DEVICE, |section| device(section, &mut names))
-}
-
-fn device(mut section: Section<'_, '_>, names: &mut Vec<String>) -> Option<AuditConfig> {
-    let kinds = [("file", "file"), ("stdout", "stdout")];
-    let kind = required(&mut section, "type", "\"file\" or \"stdout\"", |section| section.choice("type", &kinds));
-    let given = section.text("name", "a name: letters, digits, - and _");
-    let path = section.path("path");
-    let mode = section.text("mode", "octal digits in quotes, such as \"0600\"");
-    if let Some(At { value, span }) = &mode
-        && let Err(error) = value.parse::<Mode>()
-    {
-        section.note(span.clone(), format!("audit.device.mode: {error}"));
-    }
-    let chain = section.flag("chain").is_none_or(|at| at.value);
-    let kind = kind?;
-    let name = given.map_or_else(|| kind.to_owned(), |at| at.value);
-    check_name(&mut section, &name, names);
-    let mut options = BTreeMap::new();
-    if !chain {
-        options.insert("chain".to_owned(), "false".to_owned());
-    }
-    if kind == "file" {
-        if section.place("path").is_none() {
-            section.note_here("audit.device.path is missing; write the file that entries are appended to");
-        }
-        options.insert("file_path".to_owned(), path?.value.display().to_string());
-        options.extend(mode.map(|at| ("mode".to_owned(), at.value)));
-    } else {
-        section.forbid("path", "is not used by type = \"stdout\"; remove it");
-        section.forbid("mode", "is not used by type = \"stdout\"; remove it");
-    }
-    Some(AuditConfig { name, kind, options })
-}
-
-fn check_name(section: &mut Section<'_, '_>, name: &str, names: &mut Vec<String>) {
-    let span = section.place("name");
-    let mut complain = |message: String| match span.clone() {
-        Some(span) => section.note(span, message),
-        None => section.note_here(message),
-    };
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-        complain(format!("audit.device.name is {name:?}; allowed: letters, digits, - and _"));
-    }
-    if names.iter().any(|other| other == name) {
-        complain(format!("audit.device.name {name:?} is there twice; give each device a name of its own"));
-    }
-    names.push(name.to_owned());
 }
 
 fn limits(mut section: Section<'_, '_>) -> Limits {

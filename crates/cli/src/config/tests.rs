@@ -11,8 +11,8 @@ static SCHEMAS: [&Schema; 10] = [
     &sections::STORAGE,
     &sections::LISTENER,
     &sections::SEAL,
-    &sections::AUDIT,
-    &sections::DEVICE,
+    &audit::AUDIT,
+    &audit::DEVICE,
     &sections::LIMITS,
     &sections::LOG,
     &aws::AWS,
@@ -173,7 +173,16 @@ fn keys_that_contradict_each_other_are_refused() {
         ("@[seal]\ntype = \"static\"\nkey_file = \"a\"\nkey_env = \"B\"", "are both there; remove one"),
         ("@[seal]\nkey_file = \"a\"", "seal.key_file is not used by type = \"shamir\""),
         ("@[[audit.device]]\ntype = \"file\"", "audit.device.path is missing"),
-        ("@[[audit.device]]\ntype = \"socket\"", "allowed: \"file\", \"stdout\""),
+        ("@[[audit.device]]\ntype = \"pigeon\"", "allowed: \"file\", \"stdout\", \"socket\", \"syslog\""),
+        ("@[[audit.device]]\ntype = \"socket\"", "audit.device: address is required"),
+        ("@[[audit.device]]\ntype = \"socket\"\naddress = \"/tmp/a\"", "is not a host and a port"),
+        (
+            "@[[audit.device]]\ntype = \"socket\"\naddress = \"a:1\"\npath = \"b\"",
+            "not used by type = \"socket\", but by file",
+        ),
+        ("@[[audit.device]]\ntype = \"syslog\"\nsocket_type = \"udp\"", "not used by type = \"syslog\", but by socket"),
+        ("@[[audit.device]]\ntype = \"syslog\"\nfacility = \"x\"", "facility \"x\" is none of KERN"),
+        ("@[[audit.device]]\ntype = \"syslog\"\nwrite_timeout = \"2m\"", "audit.device.write_timeout is \"2m\""),
         ("@[[audit.device]]\ntype = \"stdout\"\npath = \"a\"", "audit.device.path is not used by type = \"stdout\""),
         ("@[[audit.device]]\ntype = \"stdout\"\n[[audit.device]]\ntype = \"stdout\"", "\"stdout\" is there twice"),
         ("@[[audit.device]]\ntype = \"stdout\"\nname = \"a/b\"", "allowed: letters, digits, - and _"),
@@ -196,6 +205,19 @@ fn paths_start_at_the_file_and_never_name_a_device() {
     );
     let config = parse(text).expect("config");
     assert_eq!(config.audit[0].options["file_path"], "./discard");
+}
+
+#[test]
+fn audit_devices_get_the_options_of_their_type() {
+    let text = format!(
+        "{MEMORY}[[audit.device]]\ntype = \"socket\"\naddress = \"collector:9090\"\nwrite_timeout = \"5s\"\nchain = false\n\
+         [[audit.device]]\ntype = \"syslog\"\nname = \"log\"\nfacility = \"LOCAL3\"\n"
+    );
+    let config = parse(&text).expect("config");
+    let told: Vec<_> = config.audit.iter().map(|device| (device.name.as_str(), device.kind, &device.options)).collect();
+    let options = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let socket = options(&[("address", "collector:9090"), ("write_timeout", "5"), ("chain", "false")]);
+    assert_eq!(told, [("socket", "socket", &socket), ("log", "syslog", &options(&[("facility", "LOCAL3")]))]);
 }
 
 /// The line `prefix = …` that sets the one `key` of `schema`, within an otherwise good file.

@@ -33,9 +33,11 @@ enum Action {
     #[command(after_help = "\
 Examples:
   keyturn audit enable file file_path=/var/log/keyturn/audit.log
-  keyturn audit enable file --path console file_path=stdout")]
+  keyturn audit enable file --path console file_path=stdout
+  keyturn audit enable socket address=collector:9090 write_timeout=1s
+  keyturn audit enable syslog facility=LOCAL3 tag=keyturn")]
     Enable {
-        /// What: file …
+        /// What: file, socket, syslog …
         #[arg(value_name = "TYPE")]
         kind: String,
         /// Its options

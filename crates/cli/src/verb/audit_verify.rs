@@ -17,6 +17,8 @@ use crate::output::{self, Format, FormatArgs, Table};
 const BATCH: usize = 5_000;
 /// The longest line that is read as an entry.
 const LONGEST_LINE: u64 = 64 << 20;
+/// What each entry begins with.
+const ENTRY_START: &[u8] = b"{\"time\":\"";
 /// Faults that are told one by one.
 const MOST_TOLD: usize = 1_000;
 
@@ -24,11 +26,14 @@ const MOST_TOLD: usize = 1_000;
 #[command(after_help = "\
 Name the files from the oldest to the newest. The first entry of all is taken for true, unless the log begins with it.
 Needs the server that wrote the log, and sudo on sys/audit-chain/<device>. Exits with 1 if the log is not whole.
+What a collector stored is verified the same way: one entry per line. UDP and syslog daemons may lose lines, and that
+shows as well.
 
 Examples:
   keyturn audit verify /var/log/keyturn/audit.log
   keyturn audit verify --device trail audit.log.2 audit.log.1 audit.log
-  keyturn audit verify --without-end audit.log.2      newer files are elsewhere")]
+  keyturn audit verify --without-end audit.log.2      newer files are elsewhere
+  grep ' vault\\[' /var/log/auth.log > entries.log; keyturn audit verify --device syslog --syslog entries.log")]
 pub(super) struct Args {
     /// The device's log, oldest file first
     #[arg(value_name = "FILE", required = true)]
@@ -39,6 +44,9 @@ pub(super) struct Args {
     /// Do not expect the newest entry: the log goes on in files that are not at hand
     #[arg(long)]
     without_end: bool,
+    /// Pass over what a syslog daemon writes before each entry
+    #[arg(long)]
+    syslog: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -61,13 +69,13 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
     let mut wanted: Vec<(String, u64)> = head.iter().map(|head| (head.segment.clone(), head.entries)).collect();
     for file in &args.files {
         each_line(file, |_, line| {
-            wanted.extend(Link::of_line(line).and_then(|(link, _)| link.after));
+            wanted.extend(Link::of_line(args.entry(line)).and_then(|(link, _)| link.after));
             Ok(())
         })?;
     }
     let mut check = Check { client, route, walk: Walk::wanting(wanted), batch: Vec::new(), report: Report::default() };
     for (index, file) in args.files.iter().enumerate() {
-        each_line(file, |number, line| check.line(Place { file: index, line: Some(number) }, line))?;
+        each_line(file, |number, line| check.line(Place { file: index, line: Some(number) }, args.entry(line)))?;
     }
     check.ask()?;
     if let Some(head) = head.filter(|head| !check.walk.has_met(&head.segment, head.entries)) {
@@ -76,6 +84,15 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<(), Failure> {
         check.report.add(Place { file: args.files.len() - 1, line: None }, said);
     }
     check.report.print(&args.files, args.format.format)
+}
+
+impl Args {
+    /// The entry in a line: all of it, unless a syslog daemon wrote its time, host and tag before.
+    fn entry<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let starts = |window: &[u8]| window == ENTRY_START;
+        let at = if self.syslog { line.windows(ENTRY_START.len()).position(starts) } else { None };
+        &line[at.unwrap_or(0)..]
+    }
 }
 
 /// A line of one of the files, by its position among them; no line: behind its last one.

@@ -54,6 +54,18 @@ impl DeviceFactory for Devices {
     }
 }
 
+/// Says what is wrong with the options of a `socket` or `syslog` device; connects to nothing.
+///
+/// # Errors
+/// The option that is missing or wrong, or that the kind is another one.
+pub fn check(kind: &str, options: &BTreeMap<String, String>) -> Result<(), DeviceError> {
+    match kind {
+        "socket" => SocketDevice::new(options).map(drop),
+        "syslog" => SyslogDevice::new(options).map(drop),
+        other => Err(DeviceError(format!("{other} is no kind that connects"))),
+    }
+}
+
 fn open(kind: &str, options: &BTreeMap<String, String>) -> Result<Arc<dyn Device>, DeviceError> {
     match kind {
         "stdout" => Ok(Arc::new(StdoutDevice)),
