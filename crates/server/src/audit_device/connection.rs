@@ -240,7 +240,7 @@ impl Connection {
     fn send_datagrams(&self, lines: &[u8], line_feeds: bool, deadline: Deadline) -> Result<(), Broken> {
         let earlier = self.refused();
         let mut started = false;
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n") {
             let message = if line_feeds { line } else { line.strip_suffix(b"\n").unwrap_or(line) };
             self.send_some(message, deadline).map_err(|error| {
                 let usable = error.kind() == io::ErrorKind::TimedOut || is(&error, Errno::MSGSIZE);

@@ -1,5 +1,5 @@
-//! The audit devices of this process: a file, standard output, a collector behind a socket, the local syslog, and one that
-//! keeps nothing.
+//! The audit devices of this process: a file, standard output, a collector behind a socket, the local syslog, and one
+//! that keeps nothing.
 //!
 //! Options of `file` as Vault's device takes them (`PUT sys/audit/:path`): `file_path` (or `path`), where `stdout` and
 //! `discard` are not files; `mode`, octal, `0600` unless given, `0000` to leave an existing file's mode alone.

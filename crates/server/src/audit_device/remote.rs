@@ -71,7 +71,8 @@ impl Remote {
                     sent => return sent.map_err(|broken| self.failed("cannot be written", &broken.error)),
                 }
             }
-            tracing::warn!(address = %self.address, "a collector has closed the connection; the last entries may be lost");
+            let address = &self.address;
+            tracing::warn!(%address, "a collector has closed the connection; the last entries may be lost");
         }
         let connection = self.address.connect(deadline).map_err(|error| self.failed("cannot be reached", &error))?;
         let sent = self.send_on(connection, link, lines, deadline);
