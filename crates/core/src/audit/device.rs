@@ -18,7 +18,7 @@ pub trait Device: Send + Sync {
     /// When it was not recorded whole.
     fn write(&self, line: &[u8]) -> Result<(), DeviceError>;
 
-    /// Opens the underlying file anew, after a rotation by somebody else (SIGHUP). Never waits for a write.
+    /// Opens the underlying file or connection anew, after a rotation by somebody else (SIGHUP). Waits for no collector.
     ///
     /// # Errors
     /// When the file cannot be opened; the device then keeps its old one.
