@@ -15,18 +15,8 @@ use keyturn_testing::TestNode;
 
 /// A permit without a token, as a stranger gets one.
 async fn open(node: &Node, operation: Operation, path: &str) -> Result<Permit, Refusal> {
-    let data = SecretBytes::default();
     let core = node.core().expect("open");
-    let ask = Ask {
-        request_id: "test",
-        operation,
-        path,
-        credential: None,
-        remote: None,
-        data: &data,
-        headers: &[],
-        wrap_ttl: None,
-    };
+    let ask = Ask::new("test", operation, path);
     let (exchange, admitted) = core.admit(ask).await;
     exchange.conclude(Answer::default()).await.expect("audited");
     admitted
@@ -127,16 +117,9 @@ async fn of_concurrent_shares_one_issues_the_token() {
     let [encoded] = &*encoded else { panic!("{} tokens were issued", encoded.len()) };
     let token: SecretString = decode_token(encoded.expose_secret(), &otp.expect("made")).expect("decode");
     let core = test.core().expect("open");
-    let data = SecretBytes::default();
     let ask = Ask {
-        request_id: "test",
-        operation: Operation::Read,
-        path: "sys/storage/snapshot",
         credential: Some(Credential::Token(&token)),
-        remote: None,
-        data: &data,
-        headers: &[],
-        wrap_ttl: None,
+        ..Ask::new("test", Operation::Read, "sys/storage/snapshot")
     };
     let (exchange, admitted) = core.admit(ask).await;
     exchange.conclude(Answer::default()).await.expect("audited");

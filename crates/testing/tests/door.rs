@@ -17,16 +17,7 @@ use keyturn_core::{
 use keyturn_testing::TestNode;
 
 fn ask<'a>(token: &'a SecretString, operation: Operation, path: &'a str, data: &'a SecretBytes) -> Ask<'a> {
-    Ask {
-        request_id: "test",
-        operation,
-        path,
-        credential: Some(Credential::Token(token)),
-        remote: None,
-        data,
-        headers: &[],
-        wrap_ttl: None,
-    }
+    Ask { credential: Some(Credential::Token(token)), data, ..Ask::new("test", operation, path) }
 }
 
 /// Asks for a permit and concludes with an empty answer.

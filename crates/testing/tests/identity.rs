@@ -15,7 +15,7 @@ use keyturn_core::{
     login::approle::{AppRoleError, Role},
     mount::{Enable, Engine, MountConfig},
     policy::Operation::{self, Delete, Read, Update},
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
     token::Issued,
 };
 use keyturn_testing::TestNode;
@@ -48,16 +48,10 @@ impl Fixture {
     }
 
     async fn ask(&self, operation: Operation, path: &str, token: &SecretString) -> Result<Permit, Refusal> {
-        let data = SecretBytes::default();
         let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
             credential: Some(Credential::Token(token)),
             remote: Some(SocketAddr::from(([127, 0, 0, 1], 4711))),
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
+            ..Ask::new("test", operation, path)
         };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");

@@ -11,7 +11,6 @@ use keyturn_core::{
         SecretError, Select, Step, Verdict,
     },
     policy::Operation,
-    secret::SecretBytes,
 };
 use keyturn_testing::TestNode;
 
@@ -30,18 +29,8 @@ impl Door {
     }
 
     async fn permit(&self, operation: Operation, path: &str) -> Permit {
-        let data = SecretBytes::default();
         let credential = Some(Credential::Token(&self.store.root_token));
-        let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
-            credential,
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
-        };
+        let ask = Ask { credential, ..Ask::new("test", operation, path) };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
         admitted.expect("admitted")

@@ -15,7 +15,7 @@ use keyturn_core::{
     },
     mount::{Enable, Engine, MountConfig},
     policy::Operation::{self, Delete, List, Read, Update},
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
     token::{Issued, TokenError, TokenKind, Which},
 };
 use keyturn_testing::TestNode;
@@ -54,16 +54,10 @@ impl Fixture {
 
     /// A permit as root, from loopback.
     async fn permit(&self, operation: Operation, path: &str) -> Permit {
-        let data = SecretBytes::default();
         let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
             credential: Some(Credential::Token(&self.node.root_token)),
             remote: Some(SocketAddr::from((LOOPBACK, 4711))),
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
+            ..Ask::new("test", operation, path)
         };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");

@@ -10,8 +10,6 @@ use keyturn_core::{
 };
 use keyturn_testing::TestNode;
 
-const NOTHING: &str = "";
-
 fn remote() -> Option<SocketAddr> {
     "203.0.113.7:4000".parse().ok()
 }
@@ -19,16 +17,10 @@ fn remote() -> Option<SocketAddr> {
 /// A permit for one operation of the root token.
 macro_rules! permitted {
     ($store:expr, $core:expr, $operation:expr, $path:expr, |$permit:ident| $work:expr) => {{
-        let data = SecretBytes::new(NOTHING.as_bytes().to_vec());
         let ask = Ask {
-            request_id: "id",
-            operation: $operation,
-            path: $path,
             credential: Some(Credential::Token(&$store.root_token)),
             remote: remote(),
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
+            ..Ask::new("id", $operation, $path)
         };
         let (exchange, admitted) = $core.admit(ask).await;
         let $permit = admitted.expect("root may do everything");
@@ -79,14 +71,10 @@ async fn a_refusal_is_recorded_with_its_reason() {
     });
     let data = SecretBytes::new(br#"{"password":"hunter2"}"#.to_vec());
     let ask = Ask {
-        request_id: "refused-request",
-        operation: Operation::Update,
-        path: "secret/data/a",
         credential: Some(Credential::Token(&store.root_token)),
         remote: remote(),
         data: &data,
-        headers: &[],
-        wrap_ttl: None,
+        ..Ask::new("refused-request", Operation::Update, "secret/data/a")
     };
     core.turn_away(ask, "over the limit").await.expect("recorded");
     let lines = store.audit.lines();

@@ -15,7 +15,7 @@ use keyturn_core::{
     mount::{Enable, Engine, MountConfig},
     outbound::Credential,
     policy::Operation::{self, Read, Update},
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
     token::Issued,
 };
 use keyturn_testing::TestNode;
@@ -117,16 +117,10 @@ impl Fixture {
 
     /// A permit as root, from loopback.
     async fn permit(&self, operation: Operation, path: &str) -> Permit {
-        let data = SecretBytes::default();
         let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
             credential: Some(Presented::Token(&self.node.root_token)),
             remote: Some(SocketAddr::from(([127, 0, 0, 1], 4711))),
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
+            ..Ask::new("test", operation, path)
         };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
@@ -351,17 +345,8 @@ async fn a_login_by_a_read_is_recorded_before_it_happens() {
     let query = test.begin().await;
     test.grant(&query);
     test.node.audit.set_broken(true);
-    let (state, data) = (query["state"].clone(), SecretBytes::default());
-    let ask = Ask {
-        request_id: "test",
-        operation: Read,
-        path: "auth/jwt/oidc/callback",
-        credential: None,
-        remote: None,
-        data: &data,
-        headers: &[],
-        wrap_ttl: None,
-    };
+    let state = query["state"].clone();
+    let ask = Ask::new("test", Read, "auth/jwt/oidc/callback");
     let (exchange, admitted) = test.core.admit(ask).await;
     assert!(admitted.is_err(), "no record, no login");
     drop(exchange);

@@ -8,7 +8,7 @@ use keyturn_core::{
     core::Core,
     door::{Answer as Concluded, Ask, Credential, Permit},
     policy::Operation,
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
     storage::Storage as _,
 };
 use keyturn_protocol::aws::sigv4::{AmzTime, CanonicalRequest, SignedHeaders, Signer, Signing, hash};
@@ -119,17 +119,7 @@ impl Fixture {
     }
 
     pub(crate) async fn permit_of(&self, token: &SecretString, operation: Operation, path: &str) -> Permit {
-        let data = SecretBytes::default();
-        let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
-            credential: Some(Credential::Token(token)),
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
-        };
+        let ask = Ask { credential: Some(Credential::Token(token)), ..Ask::new("test", operation, path) };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Concluded::default()).await.expect("recorded");
         admitted.expect("may")

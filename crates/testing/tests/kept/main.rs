@@ -44,16 +44,7 @@ impl Fixture {
 
     async fn ask(&self, token: &SecretString, operation: Operation, path: &str, text: &str) -> Result<Permit, Refusal> {
         let data = SecretBytes::new(text.as_bytes().to_vec());
-        let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
-            credential: Some(Credential::Token(token)),
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
-        };
+        let ask = Ask { credential: Some(Credential::Token(token)), data: &data, ..Ask::new("test", operation, path) };
         let (exchange, admitted) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
         admitted
@@ -80,16 +71,10 @@ impl Fixture {
 
     /// Wraps [`SECRET`] as the answer to a read.
     async fn wrap(&self, ttl: u64) -> WrapInfo {
-        let data = SecretBytes::default();
         let ask = Ask {
-            request_id: "test",
-            operation: Read,
-            path: "secret/data/db",
             credential: Some(Credential::Token(self.root())),
-            remote: None,
-            data: &data,
-            headers: &[],
             wrap_ttl: Some(ttl),
+            ..Ask::new("test", Read, "secret/data/db")
         };
         let (exchange, admitted) = self.core.admit(ask).await;
         admitted.expect("permitted").spend();
@@ -112,18 +97,8 @@ impl Fixture {
 
     /// Unwraps with the wrapping token as one's own.
     async fn unwrap_own(&self, token: &SecretString) -> Result<String, Refusal> {
-        let data = SecretBytes::default();
         let path = "sys/wrapping/unwrap";
-        let ask = Ask {
-            request_id: "test",
-            operation: Update,
-            path,
-            credential: Some(Credential::Token(token)),
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
-        };
+        let ask = Ask { credential: Some(Credential::Token(token)), ..Ask::new("test", Update, path) };
         let (exchange, admitted) = self.core.admit(ask).await;
         let unwrapped = match admitted {
             Err(refusal) => Err(refusal),

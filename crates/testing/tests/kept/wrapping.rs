@@ -49,17 +49,8 @@ async fn of_64_who_unwrap_at_once_one_succeeds() {
 async fn a_use_that_was_taken_stays_taken_whatever_becomes_of_the_request() {
     let test = Fixture::start().await;
     let info = test.wrap(6000).await;
-    let data = SecretBytes::default();
-    let ask = Ask {
-        request_id: "test",
-        operation: Update,
-        path: "sys/wrapping/unwrap",
-        credential: Some(Credential::Token(&info.token)),
-        remote: None,
-        data: &data,
-        headers: &[],
-        wrap_ttl: None,
-    };
+    let ask =
+        Ask { credential: Some(Credential::Token(&info.token)), ..Ask::new("test", Update, "sys/wrapping/unwrap") };
     let (exchange, admitted) = test.core.admit(ask).await;
     drop((exchange, admitted.expect("permitted")));
     assert!(is_not_wrapping(&test.unwrap_own(&info.token).await), "as after a crash between the use and the answer");
@@ -174,18 +165,9 @@ async fn nothing_of_a_wrapped_answer_stands_in_the_audit_log() {
 async fn nothing_is_wrapped_that_was_refused_or_not_to_be_wrapped() {
     let test = Fixture::start().await;
     let unknown = SecretString::from("hvs.unknown");
-    let data = SecretBytes::default();
     for (token, wrap_ttl) in [(&unknown, Some(60)), (test.root(), None)] {
-        let ask = Ask {
-            request_id: "test",
-            operation: Read,
-            path: "secret/data/db",
-            credential: Some(Credential::Token(token)),
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl,
-        };
+        let ask =
+            Ask { credential: Some(Credential::Token(token)), wrap_ttl, ..Ask::new("test", Read, "secret/data/db") };
         let (exchange, admitted) = test.core.admit(ask).await;
         drop(admitted);
         let answer = Wrapped { code: 200, body: SecretBytes::new(SECRET.as_bytes().to_vec()) };
