@@ -23,9 +23,7 @@ _MODEL = Path(botocore.__file__).parent / "data/secretsmanager/2017-10-17/servic
 MODEL = json.loads(gzip.decompress(_MODEL.read_bytes()))
 SHAPES = MODEL["shapes"]
 
-# Replicas in other accounts: this server has one account.
-NOT_OFFERED = {"AssociateCrossAccountReplica", "DisassociateCrossAccountReplica"}
-OFFERED = sorted(set(MODEL["operations"]) - NOT_OFFERED)
+OFFERED = sorted(MODEL["operations"])
 
 # What was seen in this run, by operation and by (operation, error).
 OPERATIONS = Counter()
@@ -90,9 +88,9 @@ def _watch(client):
     return client
 
 
-def make_key(server, policies=("root",)):
+def make_key(server, policies=("root",), **fields):
     """An access key with these policies."""
-    return create_key(server, *policies)
+    return create_key(server, *policies, **fields)
 
 
 def client(key, region=REGION, **options):

@@ -127,7 +127,7 @@ def test_bodies_that_are_no_requests(key, body):
 
 @pytest.mark.parametrize("target", [
     "secretsmanager.NoSuchOperation", "secretsmanager.", "GetSecretValue", "secretsmanager.getsecretvalue",
-    "kms.GetSecretValue", "secretsmanager.AssociateCrossAccountReplica",
+    "kms.GetSecretValue", "secretsmanager.AcceptCrossAccountReplication",
 ])
 def test_operations_that_are_not_there(key, target):
     assert ask(key, None, {"SecretId": "a"}, target)[0] == "UnknownOperationException"

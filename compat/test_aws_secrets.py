@@ -300,5 +300,3 @@ def test_a_type_is_remembered(sm):
     name = unique("aws/type")
     sm.create_secret(Name=name, SecretString="x", Type="partner")
     assert sm.describe_secret(SecretId=name)["Type"] == "partner"
-    with refused("InvalidParameterException", "not offered"):
-        sm.create_secret(Name=unique("aws/type"), CrossAccountPrimaryARN="arn:aws:secretsmanager:x:y:secret:z")

@@ -11,7 +11,7 @@ NEVER = {
     "DecryptionFailure": "a record that does not open is the server's fault: InternalServiceError",
     "EncryptionFailure": "values are sealed by the server's own keys",
     "InternalServiceError": "not provoked on purpose",
-    "PreconditionNotMetException": "of replicas in other accounts",
+    "PreconditionNotMetException": "there are no steps that a client has to take elsewhere first",
 }
 # Pairs of operation and error that cannot come up here, with the reason.
 NEVER_THERE = {

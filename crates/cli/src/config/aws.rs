@@ -1,13 +1,17 @@
 //! `[aws]`: how the AWS APIs call the secrets that they serve.
 
+use keyturn_core::access_key::is_account;
 use keyturn_server::aws::AwsSettings;
 
 use super::reader::{At, Schema, Section};
 
-pub(super) static AWS: Schema = Schema { section: "[aws]", keys: &["region", "account_id", "mount", "replica"] };
+pub(super) static AWS: Schema =
+    Schema { section: "[aws]", keys: &["region", "account_id", "mount", "replica", "account"] };
 pub(super) static REPLICA: Schema = Schema { section: "[[aws.replica]]", keys: &["region", "mount"] };
+pub(super) static ACCOUNT: Schema = Schema { section: "[[aws.account]]", keys: &["account_id", "mount"] };
 
 const REGION: &str = "a region, such as \"us-east-1\"";
+const ACCOUNT_ID: &str = "twelve digits in quotes";
 const MOUNT: &str = "the path of a kv version 2 mount, such as \"secret/\"";
 
 pub(super) fn read(mut section: Section<'_, '_>) -> AwsSettings {
@@ -15,11 +19,8 @@ pub(super) fn read(mut section: Section<'_, '_>) -> AwsSettings {
     if let Some(region) = region(&mut section) {
         settings.region = region;
     }
-    if let Some(At { value, span }) = section.text("account_id", "twelve digits in quotes") {
-        if value.len() != 12 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-            section.note(span, format!("aws.account_id is {value:?}; allowed: twelve digits in quotes"));
-        }
-        settings.account_id = value;
+    if let Some(account) = account(&mut section) {
+        settings.account_id = account;
     }
     if let Some(mount) = mount(&mut section) {
         settings.mount = mount;
@@ -40,7 +41,41 @@ pub(super) fn read(mut section: Section<'_, '_>) -> AwsSettings {
         settings.region_mounts.insert(region, mount);
         Some(())
     });
+    accounts(&mut section, &mut settings);
     settings
+}
+
+/// Mounts that stand for other accounts.
+fn accounts(section: &mut Section<'_, '_>, settings: &mut AwsSettings) {
+    section.tables("account", &ACCOUNT, |mut section| {
+        let (account, mount) = (account(&mut section), mount(&mut section));
+        for (key, allowed) in [("account_id", ACCOUNT_ID), ("mount", MOUNT)] {
+            if section.place(key).is_none() {
+                section.note_here(format!("aws.account.{key} is missing; allowed: {allowed}"));
+            }
+        }
+        let (account, mount) = (account?, mount?);
+        let taken = mount == settings.mount
+            || settings.region_mounts.values().chain(settings.account_mounts.values()).any(|other| *other == mount);
+        if account == settings.account_id || taken || settings.account_mounts.contains_key(&account) {
+            section.note_here(
+                "aws.account names an account or a mount that stands elsewhere in [aws] too; one mount stands for one \
+                 account",
+            );
+        }
+        settings.account_mounts.insert(account, mount);
+        Some(())
+    });
+}
+
+fn account(section: &mut Section<'_, '_>) -> Option<String> {
+    let At { value, span } = section.text("account_id", ACCOUNT_ID)?;
+    if !is_account(&value) {
+        let name = section.name("account_id");
+        section.note(span, format!("{name} is {value:?}; allowed: {ACCOUNT_ID}"));
+        return None;
+    }
+    Some(value)
 }
 
 fn region(section: &mut Section<'_, '_>) -> Option<String> {

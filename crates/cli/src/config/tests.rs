@@ -6,7 +6,7 @@ use super::{reader::Schema, *};
 
 const DOC: &str = include_str!("../../../../docs/configuration.md");
 
-static SCHEMAS: [&Schema; 10] = [
+static SCHEMAS: [&Schema; 11] = [
     &sections::TOP,
     &sections::STORAGE,
     &sections::LISTENER,
@@ -17,6 +17,7 @@ static SCHEMAS: [&Schema; 10] = [
     &sections::LOG,
     &aws::AWS,
     &aws::REPLICA,
+    &aws::ACCOUNT,
 ];
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -59,10 +60,12 @@ fn an_unknown_key_is_refused_with_its_place_and_what_is_allowed() {
 #[test]
 fn a_region_has_one_mount() {
     let text = "[aws]\nregion = \"eu-west-1\"\naccount_id = \"123456789012\"\nmount = \"/team/kv\"\n\
-                [[aws.replica]]\nregion = \"us-east-1\"\nmount = \"us\"\n";
+                [[aws.replica]]\nregion = \"us-east-1\"\nmount = \"us\"\n\
+                [[aws.account]]\naccount_id = \"210987654321\"\nmount = \"other\"\n";
     let aws = parse(&format!("{MEMORY}{text}")).expect("config").aws;
     assert_eq!((aws.region.as_str(), aws.mount.as_str()), ("eu-west-1", "team/kv/"));
     assert_eq!(aws.region_mounts, [("us-east-1".to_owned(), "us/".to_owned())].into());
+    assert_eq!(aws.account_mounts, [("210987654321".to_owned(), "other/".to_owned())].into());
     for (text, told) in [
         ("account_id = \"12\"", "twelve digits"),
         ("region = \"Europe\"", "such as \"us-east-1\""),
@@ -70,6 +73,10 @@ fn a_region_has_one_mount() {
         ("[[aws.replica]]\nregion = \"us-east-1\"\nmount = \"us\"", "one mount stands for one region"),
         ("[[aws.replica]]\nregion = \"eu-west-1\"\nmount = \"secret\"", "one mount stands for one region"),
         ("[[aws.replica]]\nregion = \"eu-west-1\"", "aws.replica.mount is missing"),
+        ("[[aws.account]]\naccount_id = \"12\"\nmount = \"b\"", "twelve digits"),
+        ("[[aws.account]]\naccount_id = \"000000000000\"\nmount = \"b\"", "one mount stands for one account"),
+        ("[[aws.account]]\naccount_id = \"210987654321\"\nmount = \"secret\"", "one mount stands for one account"),
+        ("[[aws.account]]\nmount = \"b\"", "aws.account.account_id is missing"),
     ] {
         let told_here = problems(&format!("{MEMORY}[aws]\n{text}\n"));
         assert!(told_here.len() == 1 && told_here[0].contains(told), "{text}: {told_here:?}");

@@ -60,6 +60,9 @@ struct CreateArgs {
     /// Leave out the policy `default`
     #[arg(long)]
     no_default_policy: bool,
+    /// The account that it belongs to, of those in [[aws.account]] of the server's configuration
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -101,6 +104,7 @@ fn create(args: &CreateArgs, client: &Client) -> Result<(), Failure> {
         "name": args.name,
         "bound_cidrs": args.bound_cidrs,
         "no_default_policy": args.no_default_policy,
+        "account": args.account,
     });
     let reply = client.post("sys/aws-keys", &body)?;
     let envelope: Envelope<Issued> = reply.json()?;

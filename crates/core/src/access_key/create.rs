@@ -32,6 +32,8 @@ pub struct CreateAccessKey {
     pub bound_cidrs: Vec<IpNet>,
     /// Leave out the `default` policy.
     pub no_default_policy: bool,
+    /// The account that it belongs to: twelve digits; empty: the server's own.
+    pub account: String,
 }
 
 /// A key at the moment it is made: the only time that its secret is seen.
@@ -53,6 +55,7 @@ pub struct IssuedAccessKey {
 pub(super) struct Who {
     pub(super) name: String,
     pub(super) user_id: String,
+    pub(super) account: String,
 }
 
 impl AccessKeys {
@@ -79,7 +82,7 @@ impl AccessKeys {
         entry.display_name = format!("aws-{name}");
         entry.bound_cidrs = ask.bound_cidrs;
         let user_id = format!("AIDA{}", id.trim_start_matches(PERMANENT_PREFIX));
-        let issued = self.issue(entry, id, Who { name, user_id }).await?;
+        let issued = self.issue(entry, id, Who { name, user_id, account: ask.account }).await?;
         Ok(IssuedAccessKey { warnings, ..issued })
     }
 
@@ -100,6 +103,7 @@ impl AccessKeys {
                 created: entry.created,
                 temporary: id.starts_with(TEMPORARY_PREFIX),
                 last_use: None,
+                account: who.account,
             };
             let text = SecretBytes::new(secret.expose_secret().as_bytes().to_vec());
             Ok(vec![(keys::access_key(&id), Store::encode(&record)?), (keys::access_key_secret(&id), text)])
@@ -122,5 +126,14 @@ fn check(ask: &CreateAccessKey) -> Result<(), AccessKeyError> {
     if ask.name.len() > MAX_NAME || !ask.name.chars().all(fits) {
         return invalid("name must be 1 to 64 letters, digits and _+=,.@-");
     }
+    if !ask.account.is_empty() && !is_account(&ask.account) {
+        return invalid("account must be twelve digits");
+    }
     Ok(())
+}
+
+/// Whether it looks like the number of an account.
+#[must_use]
+pub fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -27,7 +27,7 @@ use ipnet::IpNet;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-pub use create::{CreateAccessKey, IssuedAccessKey};
+pub use create::{CreateAccessKey, IssuedAccessKey, is_account};
 pub use proof::{Claim, ProofError, Proven};
 pub use signing::{CredentialScope, SigningKey, TERMINATOR};
 pub use temporary::{AssumeRole, AssumeRoleError, AssumedRole, TemporaryCredentials};
@@ -81,6 +81,9 @@ struct AccessKey {
     created: Timestamp,
     temporary: bool,
     last_use: Option<LastUse>,
+    /// Empty: the server's own.
+    #[serde(default)]
+    account: String,
 }
 
 /// What may be told of a key.
@@ -104,6 +107,8 @@ pub struct AccessKeyView {
     pub bound_cidrs: Vec<IpNet>,
     /// The last use that was written down; uses within a minute of each other count as one.
     pub last_use: Option<LastUse>,
+    /// The account that it belongs to; empty: the server's own.
+    pub account: String,
 }
 
 /// All access keys.
@@ -172,6 +177,7 @@ fn view(id: String, key: AccessKey, entry: Entry) -> AccessKeyView {
         temporary: key.temporary,
         bound_cidrs: entry.bound_cidrs,
         last_use: key.last_use,
+        account: key.account,
     }
 }
 

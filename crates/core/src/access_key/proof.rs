@@ -74,6 +74,12 @@ impl Proven {
         &self.known.user_id
     }
 
+    /// The account that the key belongs to; empty: the server's own.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.known.account
+    }
+
     /// Whether these are temporary credentials.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
@@ -93,6 +99,7 @@ pub(super) struct Known {
     id: String,
     name: String,
     user_id: String,
+    account: String,
     token: TokenId,
     key: SigningKey,
     noted: AtomicI64,
@@ -154,8 +161,8 @@ impl AccessKeys {
         let secret = sealed.ok_or(ProofError::Unknown)?.plaintext;
         let key = SigningKey::derive_from(secret.expose_secret(), scope);
         let noted = record.value.last_use.map_or(0, |last| last.time.as_second());
-        let AccessKey { token, name, user_id, .. } = record.value;
-        Ok(Known { id: id.to_owned(), name, user_id, token, key, noted: AtomicI64::new(noted) })
+        let AccessKey { token, name, user_id, account, .. } = record.value;
+        Ok(Known { id: id.to_owned(), name, user_id, account, token, key, noted: AtomicI64::new(noted) })
     }
 
     fn note(&self, known: &Known, scope: &CredentialScope<'_>) {

@@ -36,6 +36,8 @@ pub struct AssumeRole<'a> {
     pub token: &'a SecretString,
     /// Seconds to live, at most; the role may allow less.
     pub seconds: u64,
+    /// The account that the credentials are to belong to; empty: the server's own.
+    pub account: &'a str,
 }
 
 /// A role that was assumed.
@@ -92,7 +94,11 @@ impl Core {
         };
         let keys = self.access_keys();
         let user_id = format!("{}:{}", role_id(&keys.store, &mount, &trusted.role), ask.session_name);
-        let who = Who { name: format!("{}/{}", trusted.role, ask.session_name), user_id: user_id.clone() };
+        let who = Who {
+            name: format!("{}/{}", trusted.role, ask.session_name),
+            user_id: user_id.clone(),
+            account: ask.account.to_owned(),
+        };
         let credentials = keys.issue_temporary(entry, expires, who).await?;
         Ok(AssumedRole { credentials, user_id, trusted })
     }
@@ -135,7 +141,11 @@ impl AccessKeys {
             last_renewal: None,
             ..caller.entry().clone()
         };
-        let who = Who { name: proven.name().to_owned(), user_id: proven.user_id().to_owned() };
+        let who = Who {
+            name: proven.name().to_owned(),
+            user_id: proven.user_id().to_owned(),
+            account: proven.account().to_owned(),
+        };
         self.issue_temporary(entry, expires, who).await
     }
 

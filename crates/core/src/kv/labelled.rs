@@ -91,6 +91,9 @@ pub enum SecretError {
     /// It is no replica.
     #[error("the secret is no replica")]
     NoReplica,
+    /// The replica in another account is not there, or was not made for this secret.
+    #[error("there is no such replica that waits for this secret")]
+    NotPending,
     /// It has replicas, which must go first.
     #[error("the secret has replicas: remove them first")]
     HasReplicas,

@@ -46,7 +46,7 @@ impl Kv {
         let place = Self::locate(&permit, &["data"])?;
         let _lock = self.store.lock(&place.key()).await;
         let Seen { revision, value: mut secret } = self.open_for_change(permit, &place, allowed).await?;
-        if !secret.replicas.is_empty() {
+        if secret.is_followed() {
             return Err(SecretError::HasReplicas);
         }
         let now = self.store.now();
@@ -72,7 +72,7 @@ impl Kv {
         if seen.value.origin.is_some() {
             return Err(SecretError::Replica);
         }
-        if !seen.value.replicas.is_empty() {
+        if seen.value.is_followed() {
             return Err(SecretError::HasReplicas);
         }
         self.remove(&place, &seen, Batch::new()).await?;

@@ -94,7 +94,7 @@ impl Kv {
         let key = place.key();
         let _lock = self.store.lock(&key).await;
         let Some(seen) = self.find(&place).await? else { return Ok(()) };
-        if !seen.value.replicas.is_empty() {
+        if seen.value.is_followed() {
             return Err(KvError::Invalid("the secret has replicas in other mounts: remove them first".to_owned()));
         }
         Ok(self.remove(&place, &seen, Batch::new()).await?)

@@ -40,6 +40,9 @@ impl Kv {
     pub(super) async fn resolve(&self, place: &Place) -> Result<Option<(Secret, Option<Place>)>, StoreError> {
         let Some(Seen { value: own, .. }) = self.find(place).await? else { return Ok(None) };
         let Some(uuid) = own.origin.clone() else { return Ok(Some((own, None))) };
+        if own.link.is_some() {
+            return self.resolve_link(place, own).await;
+        }
         let held = place.held_by(&uuid);
         let Some(Seen { value: origin, .. }) = self.find(&held).await? else { return Ok(None) };
         let seen =
@@ -72,13 +75,13 @@ impl Kv {
             permit.spend();
             let failure = match &found {
                 _ if !fits => "not permitted to write there",
-                Some(seen) if seen.value.origin.as_deref() == Some(place.mount.uuid.as_str()) => "",
+                Some(seen) if seen.value.is_replica_of(&place) => "",
                 Some(_) if !overwrite => "a secret of this name is there already",
                 Some(seen) if seen.value.origin.is_some() => "a replica of another secret is there",
                 Some(seen) if !seen.value.access_policy.is_empty() => {
                     "a secret of this name is there and has an access policy"
                 }
-                Some(seen) if !seen.value.replicas.is_empty() => "a secret of this name is there and has replicas",
+                Some(seen) if seen.value.is_followed() => "a secret of this name is there and has replicas",
                 _ => "",
             };
             if failure.is_empty() {
@@ -125,7 +128,7 @@ impl Kv {
             if secret.replicas.len() == known {
                 return Err(SecretError::NoReplica);
             }
-            let ours = |seen: &Seen<Secret>| seen.value.origin.as_deref() == Some(place.mount.uuid.as_str());
+            let ours = |seen: &Seen<Secret>| seen.value.is_replica_of(&place);
             if let Some(seen) = self.find(&there).await?.filter(ours) {
                 batch = batch.expect(there.key(), Some(seen.revision)).delete(there.key());
             }
@@ -143,7 +146,15 @@ impl Kv {
         let place = Self::locate(&permit, &["metadata"])?;
         let still_fits = permit.still_fits(true);
         permit.spend();
-        let uuid = self.origin_of(&place).await?;
+        let own = self.find(&place).await?.ok_or(SecretError::NotFound)?;
+        if own.value.link.is_some() {
+            return if still_fits {
+                self.promote_follower(&place, &own.value, allowed).await
+            } else {
+                Err(KvError::Denied.into())
+            };
+        }
+        let uuid = own.value.origin.ok_or(SecretError::NoReplica)?;
         let origin_place = place.held_by(&uuid);
         let _lock = self.store.lock(&origin_place.key()).await;
         let own = self.find(&place).await?.ok_or(SecretError::NotFound)?;
@@ -152,18 +163,12 @@ impl Kv {
         if !still_fits || own.value.origin.as_deref() != Some(uuid.as_str()) {
             return Err(SecretError::NoReplica);
         }
-        let mut batch = Batch::new();
-        for version in &origin.value.versions {
-            if let Some(record) =
-                self.store.barrier.get(&origin_place.data_key(version.number)).await.map_err(StoreError::from)?
-            {
-                batch = batch.put(place.data_key(version.number), record.plaintext);
-            }
-        }
+        let batch = self.copy_versions(Batch::new(), &origin.value.versions, (&origin_place, &place)).await?;
         let now = self.store.now();
         let secret = Secret {
             origin: None,
             replicas: Vec::new(),
+            follower: None,
             key_id: own.value.key_id,
             last_accessed_day: own.value.last_accessed_day,
             updated: now,
@@ -176,17 +181,23 @@ impl Kv {
         self.commit_secret(&place, Some(own.revision), &secret, batch).await?;
         Ok(secret)
     }
+}
 
-    async fn origin_of(&self, place: &Place) -> Result<String, SecretError> {
-        let own = self.find(place).await?.ok_or(SecretError::NotFound)?;
-        own.value.origin.ok_or(SecretError::NoReplica)
+impl Secret {
+    fn is_replica_of(&self, place: &Place) -> bool {
+        self.origin.as_deref() == Some(place.mount.uuid.as_str()) && self.link.is_none()
     }
 }
 
 impl Place {
     /// The same name in the mount with that uuid.
     fn held_by(&self, uuid: &str) -> Self {
+        self.elsewhere(uuid, &self.name)
+    }
+
+    /// Another name in the mount with that uuid.
+    pub(super) fn elsewhere(&self, uuid: &str, name: &str) -> Self {
         let held_by = (uuid != self.mount.uuid).then(|| uuid.to_owned());
-        Self { mount: std::sync::Arc::clone(&self.mount), name: self.name.clone(), held_by }
+        Self { mount: std::sync::Arc::clone(&self.mount), name: name.to_owned(), held_by }
     }
 }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{replica::Replica, rotation::RotationSettings};
+use super::{
+    link::{Follower, Link},
+    replica::Replica,
+    rotation::RotationSettings,
+};
 use crate::clock::{Timestamp, nanos};
 
 /// The stage that readers see by default.
@@ -137,6 +141,12 @@ pub struct Secret {
     /// The uuid of the mount that has the secret of this name of which this one is a replica.
     #[serde(default)]
     pub origin: Option<String>,
+    /// Beside `origin`: which secret there it follows, if not the one of its own name.
+    #[serde(default)]
+    pub link: Option<Link>,
+    /// The secret that follows this one under a name of its own.
+    #[serde(default)]
+    pub follower: Option<Follower>,
 }
 
 impl Secret {
@@ -164,6 +174,8 @@ impl Secret {
             rotation: None,
             replicas: Vec::new(),
             origin: None,
+            link: None,
+            follower: None,
         }
     }
 

@@ -36,6 +36,14 @@ answers! {
         deletion_date: Seconds,
         replication_status: Vec<ReplicationStatus>,
     }
+    /// `AssociateCrossAccountReplica` and `DisassociateCrossAccountReplica`.
+    CrossAccountAnswer {
+        #[serde(rename = "ARN")]
+        arn: String,
+        #[serde(rename = "CrossAccountReplicaARN")]
+        cross_account_replica_arn: String,
+        replication_status: String,
+    }
     /// `DescribeSecret`, and an entry of `ListSecrets` (which names the versions otherwise).
     Described {
         #[serde(rename = "ARN")]
@@ -61,6 +69,22 @@ answers! {
         created_date: Seconds,
         primary_region: String,
         replication_status: Vec<ReplicationStatus>,
+        cross_account_primary: CrossAccountPrimary,
+        cross_account_replicas: Vec<CrossAccountReplica>,
+    }
+    /// The secret in another account that a secret is a replica of.
+    CrossAccountPrimary {
+        #[serde(rename = "PrimarySecretARN")]
+        primary_secret_arn: String,
+        replication_status: String,
+    }
+    /// A replica in another account.
+    CrossAccountReplica {
+        #[serde(rename = "ReplicaSecretARN")]
+        replica_secret_arn: String,
+        #[serde(rename = "ReplicationRoleARN")]
+        replication_role_arn: String,
+        replication_status: String,
     }
     /// `ListSecrets`.
     Listed {

@@ -40,12 +40,14 @@ macro_rules! operations {
 }
 
 operations! {
+    AssociateCrossAccountReplica: ASSOCIATE_REPLICA,
     BatchGetSecretValue: BATCH_GET_SECRET_VALUE,
     CancelRotateSecret: BY_SECRET,
     CreateSecret: CREATE_SECRET,
     DeleteResourcePolicy: NAMED_POLICY,
     DeleteSecret: DELETE_SECRET,
     DescribeSecret: BY_SECRET,
+    DisassociateCrossAccountReplica: DISASSOCIATE_REPLICA,
     GetRandomPassword: GET_RANDOM_PASSWORD,
     GetResourcePolicy: NAMED_POLICY,
     GetSecretValue: GET_SECRET_VALUE,

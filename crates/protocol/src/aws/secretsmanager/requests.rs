@@ -16,6 +16,20 @@ macro_rules! requests {
 }
 
 requests! {
+    /// `AssociateCrossAccountReplica`.
+    AssociateReplicaRequest {
+        secret_id: String,
+        #[serde(rename = "CrossAccountReplicaARN")]
+        cross_account_replica_arn: String,
+        #[serde(rename = "ReplicationRoleARN")]
+        replication_role_arn: Option<String>,
+    }
+    /// `DisassociateCrossAccountReplica`.
+    DisassociateReplicaRequest {
+        secret_id: String,
+        #[serde(rename = "CrossAccountReplicaARN")]
+        cross_account_replica_arn: String,
+    }
     /// `BatchGetSecretValue`.
     BatchGetSecretValueRequest {
         secret_id_list: Option<Vec<String>>,

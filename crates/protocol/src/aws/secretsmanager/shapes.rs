@@ -93,6 +93,12 @@ static EXTERNAL: Rule = Rule::Structure(members! {
 });
 static EXTERNALS: Rule = Rule::List { of: &EXTERNAL, min: 0, max: UNBOUNDED };
 
+static REPLICA_RESTRICTION: Rule = Rule::Text(word(&["SameOrg", "NoRestriction"]));
+
+pub(super) static ASSOCIATE_REPLICA: &[Member] = members! {
+    "SecretId" required: SECRET_ID, "CrossAccountReplicaARN" required: ARN, "ReplicaRestriction": REPLICA_RESTRICTION,
+    "ReplicationRoleARN": ROLE_ARN,
+};
 pub(super) static BATCH_GET_SECRET_VALUE: &[Member] = members! {
     "SecretIdList": SECRET_IDS, "Filters": FILTERS, "MaxResults": MAX_RESULTS_BATCH, "NextToken": NEXT_TOKEN,
 };
@@ -105,6 +111,9 @@ pub(super) static CREATE_SECRET: &[Member] = members! {
 };
 pub(super) static DELETE_SECRET: &[Member] = members! {
     "SecretId" required: SECRET_ID, "RecoveryWindowInDays": ANY_INTEGER, "ForceDeleteWithoutRecovery": FLAG,
+};
+pub(super) static DISASSOCIATE_REPLICA: &[Member] = members! {
+    "SecretId" required: SECRET_ID, "CrossAccountReplicaARN" required: ARN,
 };
 pub(super) static GET_RANDOM_PASSWORD: &[Member] = members! {
     "PasswordLength": Rule::Integer { min: 1, max: 4096 }, "ExcludeCharacters": Rule::Text(text(0, 4096)),

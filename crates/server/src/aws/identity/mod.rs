@@ -25,7 +25,7 @@ pub(crate) use self::{
     failure::AuthFailure,
     record::{identify, rate_limit},
 };
-use super::AwsService;
+use super::{AwsService, settings::AwsSettings};
 
 /// How far a client's clock may be off, in seconds.
 const SKEW: i64 = 300;
@@ -51,9 +51,15 @@ impl Verified {
         &self.proven
     }
 
+    /// The account that the key belongs to.
+    pub(crate) fn account<'a>(&'a self, settings: &'a AwsSettings) -> &'a str {
+        Some(self.proven.account()).filter(|own| !own.is_empty()).unwrap_or(&settings.account_id)
+    }
+
     /// Who that is, as an ARN: a key's name is that of a user; a role's temporary credentials are named after the role
     /// and the session.
-    pub(crate) fn arn(&self, account: &str) -> String {
+    pub(crate) fn arn(&self, settings: &AwsSettings) -> String {
+        let account = self.account(settings);
         let key = &self.proven;
         if key.name().contains('/') {
             format!("arn:aws:sts::{account}:assumed-role/{}", key.name())

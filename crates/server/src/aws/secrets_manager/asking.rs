@@ -17,6 +17,9 @@ use super::{
 };
 use crate::aws::{Call, failure::Failure, identity::Verified, settings::AwsSettings};
 
+/// A mount that cannot be: its paths have no route, so that the door refuses.
+const NO_MOUNT: &str = "\0/";
+
 /// One request.
 pub(super) struct Asking<'a> {
     pub(super) call: &'a Call,
@@ -37,6 +40,11 @@ impl Target {
     /// The secret of that name in a region.
     pub(super) fn of(name: &str, region: &str, mount: &str) -> Self {
         Self { name: name.to_owned(), suffix: None, region: region.to_owned(), mount: mount.to_owned() }
+    }
+
+    /// Whether its ARN is the one that ends so, if the client gave a whole one.
+    pub(super) fn suffix(&self) -> Option<&str> {
+        self.suffix.as_deref()
     }
 
     /// Its path in an area of its mount.
@@ -75,9 +83,14 @@ impl<'a> Asking<'a> {
             .map_err(|_| failure(ErrorCode::SerializationException, "The body holds a member twice."))
     }
 
-    /// The region that answers, and its mount: the one that the request is signed for, if a mount stands for it.
+    /// The region that answers, and its mount: the one that the request is signed for, if a mount stands for it. A key
+    /// of another account sees that account's mount. One whose account has none any more sees nothing.
     pub(super) fn home(&self) -> (&'a str, &'a str) {
         let settings = self.settings();
+        let account = self.verified.account(settings);
+        if account != settings.account_id {
+            return (&settings.region, settings.account_mounts.get(account).map_or(NO_MOUNT, String::as_str));
+        }
         let signed = self.verified.region();
         match settings.region_mounts.get_key_value(signed) {
             Some((region, mount)) => (region, mount),
@@ -87,21 +100,21 @@ impl<'a> Asking<'a> {
 
     /// The secret that a client names.
     pub(super) fn target(&self, text: &str) -> Result<Target, Failure> {
-        let SecretId { name, suffix, region } = name::parse(text, self.settings())?;
-        let (home, mount) = self.home();
-        let (region, mount) = match region {
-            Some(region) if region != home => {
-                let mount = self.settings().mount_of(&region).unwrap_or(mount).to_owned();
-                (region, mount)
-            }
-            _ => (home.to_owned(), mount.to_owned()),
-        };
+        let SecretId { name, suffix, place } = name::parse(text, self.settings())?;
+        let (region, mount) = place.unwrap_or_else(|| {
+            let (region, mount) = self.home();
+            (region.to_owned(), mount.to_owned())
+        });
         Ok(Target { name, suffix, region, mount })
     }
 
     /// The secret's ARN.
     pub(super) fn arn(&self, target: &Target, secret: &Secret) -> String {
-        name::arn(self.settings(), &target.region, &target.name, secret)
+        self.arn_of(target, &secret.arn_suffix)
+    }
+
+    pub(super) fn arn_of(&self, target: &Target, suffix: &str) -> String {
+        name::arn(self.settings().account_of(&target.mount), &target.region, &target.name, suffix)
     }
 
     /// What the secret's own record says to the operation: whether it is the one that is meant, and whether its resource
@@ -133,15 +146,15 @@ impl<'a> Asking<'a> {
     /// What is asked, as a resource policy sees it.
     pub(super) fn asked(&self, target: &Target, secret: &Secret, action: &'static str) -> Asked {
         let settings = self.settings();
-        let principal = self.verified.arn(&settings.account_id);
+        let principal = self.verified.arn(settings);
         let stage = super::body::member_text(self.body(), "VersionStage").unwrap_or_else(|| "AWSCURRENT".to_owned());
         Asked {
             action: format!("secretsmanager:{action}"),
             resource: self.arn(target, secret),
-            account: settings.account_id.clone(),
+            account: self.verified.account(settings).to_owned(),
             values: [
                 ("aws:principalarn", principal.clone()),
-                ("aws:principalaccount", settings.account_id.clone()),
+                ("aws:principalaccount", self.verified.account(settings).to_owned()),
                 ("aws:username", self.verified.access_key().name().to_owned()),
                 ("aws:requestedregion", target.region.clone()),
                 ("aws:currenttime", self.call.core.now().to_string()),
@@ -212,7 +225,7 @@ impl<'a> Asking<'a> {
                 format!(
                     "User: {} is not authorized to perform: secretsmanager:{} because no policy of its access key allows \
                      {operation} on {path}",
-                    self.verified.arn(&self.settings().account_id),
+                    self.verified.arn(self.settings()),
                     self.action(),
                 ),
             ),

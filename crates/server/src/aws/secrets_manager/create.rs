@@ -9,8 +9,8 @@ use keyturn_protocol::aws::secretsmanager::{CreateSecretRequest, ErrorCode, Secr
 use super::{
     Answer,
     asking::{Asking, text_of},
-    body,
-    error::{failure, invalid_parameter, invalid_request},
+    body, cross_account,
+    error::{failure, invalid_request},
     name, replication,
     tags::pairs,
     value::{no_token, unchanged},
@@ -22,7 +22,7 @@ pub(super) async fn create(asking: &Asking<'_>) -> Answer {
         return Err(failure(ErrorCode::ValidationException, name::INVALID_NAME));
     }
     if request.cross_account_primary_arn.is_some() {
-        return Err(invalid_parameter("Replicas of other accounts' secrets are not offered by this server."));
+        return cross_account::create(asking, request).await;
     }
     let target = asking.target(&request.name)?;
     let payload = body::payload(request.secret_string, request.secret_binary)?;

@@ -63,7 +63,7 @@ async fn delete_now(asking: &Asking<'_>, target: &Target) -> Answer {
             Err(SecretError::NotFound) if name::is_name(&target.name) => invented_suffix()?,
             Err(error) => return Err(asking.failed(target, error)),
         };
-        let arn = name::arn_of(asking.settings(), &target.region, &target.name, &suffix);
+        let arn = asking.arn_of(target, &suffix);
         deleted(target, arn, seconds(asking.call.core.now()))
     }
     .await;

@@ -12,7 +12,7 @@ use keyturn_protocol::aws::secretsmanager::{Described, ExternalItem, RotationRul
 use super::{
     Answer,
     asking::{Asking, Target, text_of},
-    replication, schedule, stages,
+    cross_account, replication, schedule, stages,
     text::seconds,
 };
 
@@ -26,6 +26,8 @@ pub(super) async fn describe(asking: &Asking<'_>) -> Answer {
         Ok(secret) => text_of(&Described {
             version_ids_to_stages: versions(&secret),
             replication_status: replication::status(asking, &secret),
+            cross_account_primary: cross_account::primary(asking, &target, &secret),
+            cross_account_replicas: cross_account::replicas(asking, &target, &secret),
             ..described(asking, &target, &secret)
         }),
         Err(error) => Err(asking.failed(&target, error)),

@@ -62,6 +62,10 @@ pub(super) fn of_secret(error: SecretError, action: &str, name: &str) -> Failure
             "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
         ),
         SecretError::NoReplica => invalid_parameter("Secret is not replicated to the region."),
+        SecretError::NotPending => invalid_request(
+            "The replica secret does not exist or was not made for this primary secret: make it with CreateSecret and \
+             this secret's ARN in CrossAccountPrimaryARN.",
+        ),
         SecretError::HasReplicas => {
             invalid_request("You can't delete secret that still has replica regions. Remove them first.")
         }

@@ -148,7 +148,7 @@ fn listed(asking: &Asking<'_>, found: &Found) -> Described {
 }
 
 fn primary_region(asking: &Asking<'_>, secret: &Secret) -> Option<String> {
-    if secret.origin.is_none() && secret.replicas.is_empty() {
+    if secret.origin.is_none() && secret.replicas.is_empty() || secret.link.is_some() {
         return None;
     }
     let (region, mount) = asking.home();

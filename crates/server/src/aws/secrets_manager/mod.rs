@@ -17,6 +17,8 @@
 //! | DeleteSecret | `delete` | `MOUNT/data/NAME`; at once: `MOUNT/metadata/NAME` |
 //! | RestoreSecret | `update` | `MOUNT/undelete/NAME` |
 //! | ReplicateSecretToRegions | besides, `create`, `update` | `OTHER/data/NAME` |
+//! | AssociateCrossAccountReplica | `read`, `update`; besides, `update` | `MOUNT/data/NAME`, `MOUNT/metadata/NAME`; `OTHER/metadata/REPLICA` |
+//! | DisassociateCrossAccountReplica | `update` | `MOUNT/metadata/NAME` |
 //! | RemoveRegionsFromReplication | besides, `delete` | `OTHER/metadata/NAME` |
 //! | GetRandomPassword | `update` | `sys/tools/random` |
 
@@ -24,6 +26,7 @@ mod asking;
 mod batch;
 mod body;
 mod create;
+mod cross_account;
 mod deletion;
 mod describe;
 mod error;
@@ -102,12 +105,14 @@ async fn answer(asking: &Asking<'_>, operation: Operation) -> Answer {
     use Operation as O;
     // Boxed, so that a request carries the future of its own operation and not of the largest.
     let answering: BoxFuture<'_, Answer> = match operation {
+        O::AssociateCrossAccountReplica => Box::pin(cross_account::associate(asking)),
         O::BatchGetSecretValue => Box::pin(batch::get(asking)),
         O::CancelRotateSecret => Box::pin(rotation::cancel(asking)),
         O::CreateSecret => Box::pin(create::create(asking)),
         O::DeleteResourcePolicy => Box::pin(policies::delete(asking)),
         O::DeleteSecret => Box::pin(deletion::delete(asking)),
         O::DescribeSecret => Box::pin(describe::describe(asking)),
+        O::DisassociateCrossAccountReplica => Box::pin(cross_account::disassociate(asking)),
         O::GetRandomPassword => Box::pin(password::get(asking)),
         O::GetResourcePolicy => Box::pin(policies::get(asking)),
         O::GetSecretValue => Box::pin(value::get(asking)),

@@ -1,7 +1,6 @@
 //! Names and ARNs of secrets: `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX`, where six random letters and
 //! digits make a secret another than one that had the name before.
 
-use keyturn_core::kv::Secret;
 use keyturn_protocol::aws::secretsmanager::ErrorCode;
 
 use super::error::failure;
@@ -17,8 +16,8 @@ pub(super) struct SecretId {
     pub(super) name: String,
     /// The end of its ARN, if the client gave a whole one.
     pub(super) suffix: Option<String>,
-    /// The region in the ARN, if it was one.
-    pub(super) region: Option<String>,
+    /// The region and the mount that stands for it and the account in the ARN, if it was one.
+    pub(super) place: Option<(String, String)>,
 }
 
 /// Reads what a client gave: a name, an ARN, or an ARN without its last seven characters.
@@ -27,7 +26,7 @@ pub(super) struct SecretId {
 /// When it is an ARN of something else; as if it were not there, because it is not here.
 pub(super) fn parse(text: &str, settings: &AwsSettings) -> Result<SecretId, Failure> {
     if !text.starts_with("arn:") {
-        return Ok(SecretId { name: text.to_owned(), suffix: None, region: None });
+        return Ok(SecretId { name: text.to_owned(), suffix: None, place: None });
     }
     let elsewhere =
         || failure(ErrorCode::ResourceNotFoundException, "Secrets Manager can't find the specified secret.");
@@ -37,14 +36,12 @@ pub(super) fn parse(text: &str, settings: &AwsSettings) -> Result<SecretId, Fail
     if !partition.starts_with("aws") || service != "secretsmanager" || kind != "secret" || rest.is_empty() {
         return Err(failure(ErrorCode::ValidationException, INVALID_NAME));
     }
-    if account != settings.account_id || settings.mount_of(region).is_none() {
-        return Err(elsewhere());
-    }
+    let mount = settings.mount_at(account, region).ok_or_else(elsewhere)?;
     let (name, suffix) = match split_suffix(rest) {
         Some((name, suffix)) => (name, Some(suffix.to_owned())),
         None => (rest, None),
     };
-    Ok(SecretId { name: name.to_owned(), suffix, region: Some(region.to_owned()) })
+    Ok(SecretId { name: name.to_owned(), suffix, place: Some((region.to_owned(), mount.to_owned())) })
 }
 
 /// A name and what looks like the end of an ARN. Because of it, a secret whose name ends so cannot be found by an ARN
@@ -56,13 +53,9 @@ fn split_suffix(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some((name, suffix))
 }
 
-/// The ARN of a secret in a region.
-pub(super) fn arn(settings: &AwsSettings, region: &str, name: &str, secret: &Secret) -> String {
-    arn_of(settings, region, name, &secret.arn_suffix)
-}
-
-pub(super) fn arn_of(settings: &AwsSettings, region: &str, name: &str, suffix: &str) -> String {
-    format!("arn:aws:secretsmanager:{region}:{}:secret:{name}-{suffix}", settings.account_id)
+/// The ARN of a secret, in the account that has its mount.
+pub(super) fn arn(account: &str, region: &str, name: &str, suffix: &str) -> String {
+    format!("arn:aws:secretsmanager:{region}:{account}:secret:{name}-{suffix}")
 }
 
 /// What AWS says of a name that it does not take.

@@ -45,10 +45,12 @@ fn mount_of(asking: &Asking<'_>, target: &Target, region: &str) -> Result<String
     if region == target.region {
         return Err(invalid_parameter("Invalid replica region: it is the secret's own."));
     }
-    asking.settings().mount_of(region).map(str::to_owned).ok_or_else(|| {
+    // Regions of other accounts have no mounts.
+    let account = asking.settings().account_of(&target.mount);
+    asking.settings().mount_at(account, region).map(str::to_owned).ok_or_else(|| {
         invalid_parameter(format!(
-            "Invalid replica region {region}: no mount stands for it. Name one in [aws.regions] of the server's \
-             configuration."
+            "Invalid replica region {region}: no mount stands for it. Name one in [[aws.replica]] of the \
+             server's configuration."
         ))
     })
 }
@@ -166,6 +168,7 @@ pub(super) fn status(asking: &Asking<'_>, secret: &Secret) -> Option<Vec<Replica
 /// The region that the secret is in where it can be changed, if it is in more than one.
 pub(super) fn primary_region(asking: &Asking<'_>, target: &Target, secret: &Secret) -> Option<String> {
     match &secret.origin {
+        Some(_) if secret.link.is_some() => None,
         Some(mount) => region_of(asking, mount),
         None if secret.replicas.is_empty() => None,
         None => Some(target.region.clone()),

@@ -13,7 +13,7 @@ use super::{
     asking::{Asking, Target, text_of},
     body,
     error::{failure, invalid_parameter, invalid_request},
-    name, stages, text,
+    stages, text,
 };
 use crate::aws::failure::Failure;
 
@@ -134,7 +134,7 @@ pub(super) fn no_token() -> Failure {
 pub(super) fn unchanged(asking: &Asking<'_>, target: &Target, id: &str, error: SecretError) -> Failure {
     match error {
         SecretError::IdInUse { arn_suffix } => {
-            let arn = name::arn_of(asking.settings(), &target.region, &target.name, &arn_suffix);
+            let arn = asking.arn_of(target, &arn_suffix);
             failure(
                 ErrorCode::ResourceExistsException,
                 format!(

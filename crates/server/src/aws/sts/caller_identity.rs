@@ -7,7 +7,7 @@ use keyturn_core::{
 };
 
 use super::{
-    super::{Call, Outcome, failure::Failure, identity::Verified},
+    super::{Call, Outcome, failure::Failure, identity::Verified, settings::AwsSettings},
     xml,
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn answer(call: &Call, verified: &Verified) -> Outcome {
             let caller = permit.caller().is_some();
             permit.spend();
             // The path is open to everybody; whoever comes from a wrong network is nobody.
-            if caller { Ok(identity_of(verified, &call.settings.account_id)) } else { Err(denied()) }
+            if caller { Ok(identity_of(verified, &call.settings)) } else { Err(denied()) }
         }
     };
     let error = outcome.as_ref().err().map(Failure::text);
@@ -42,10 +42,11 @@ pub(super) fn denied() -> Failure {
     Failure::new(hyper::StatusCode::FORBIDDEN, "AccessDenied", "The access key may not be used from here.")
 }
 
-fn identity_of(verified: &Verified, account: &str) -> String {
+fn identity_of(verified: &Verified, settings: &AwsSettings) -> String {
+    let account = verified.account(settings);
     format!(
         "<Arn>{}</Arn><UserId>{}</UserId><Account>{account}</Account>",
-        xml::escaped(&verified.arn(account)),
+        xml::escaped(&verified.arn(settings)),
         xml::escaped(verified.access_key().user_id())
     )
 }

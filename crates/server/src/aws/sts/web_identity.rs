@@ -16,7 +16,7 @@ use keyturn_core::{
 use serde::Serialize;
 
 use super::{
-    super::{Call, Outcome, failure::Failure},
+    super::{Call, Outcome, failure::Failure, settings::AwsSettings},
     credentials,
     form::Form,
     xml,
@@ -45,12 +45,12 @@ pub(super) async fn answer(call: &Call, form: &Form) -> Outcome {
     if let Some(name) = form.names().find(|name| name.starts_with("Policy") || *name == "ProviderId") {
         return Err(invalid(format!("{} is not offered by this server.", name.chars().take(40).collect::<String>())));
     }
-    let (mount, role) = parse_arn(required("RoleArn")?, &call.settings.account_id)?;
+    let (account, mount, role) = parse_arn(required("RoleArn")?, &call.settings)?;
     let session_name = required("RoleSessionName")?;
     let token = form.secret("WebIdentityToken").filter(|token| (4..=MAX_TOKEN).contains(&token.len()));
     let token = token.ok_or_else(|| invalid("WebIdentityToken must have 4 to 20000 characters."))?;
     let seconds = credentials::duration(form, DEFAULT, SHORTEST..=LONGEST)?;
-    let assume = AssumeRole { role, session_name, token, seconds };
+    let assume = AssumeRole { role, session_name, token, seconds, account };
     exchange(call, &format!("auth/{mount}/login"), assume).await
 }
 
@@ -66,6 +66,7 @@ async fn exchange(call: &Call, path: &str, assume: AssumeRole<'_>) -> Outcome {
         headers: &call.headers,
         wrap_ttl: None,
     };
+    let account = assume.account;
     let (exchange, admitted) = call.core.admit(ask).await;
     let outcome = match admitted {
         Err(Refusal::Denied | Refusal::NoRoute(_)) => Err((not_authorized(), "permission denied".to_owned())),
@@ -81,20 +82,21 @@ async fn exchange(call: &Call, path: &str, assume: AssumeRole<'_>) -> Outcome {
     let told = Answer { data: audited.as_ref(), error, ..Answer::default() };
     exchange.conclude(told).await.map_err(|error| Failure::internal(&error, &call.request_id))?;
     let assumed = outcome.map_err(|(told, _)| told)?;
-    Ok(xml::answer("AssumeRoleWithWebIdentity", &element(&assumed, &call.settings.account_id), &call.request_id))
+    Ok(xml::answer("AssumeRoleWithWebIdentity", &element(&assumed, account), &call.request_id))
 }
 
-/// The mount below `auth/` and the role that an ARN names.
-fn parse_arn<'a>(arn: &'a str, account: &str) -> Result<(&'a str, &'a str), Failure> {
-    let path = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_prefix(account));
-    let path = path.and_then(|rest| rest.strip_prefix(":role/")).unwrap_or_default();
+/// The account, the mount below `auth/` and the role that an ARN names.
+fn parse_arn<'a>(arn: &'a str, settings: &AwsSettings) -> Result<(&'a str, &'a str, &'a str), Failure> {
+    let parts = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/"));
+    let (account, path) =
+        parts.filter(|(account, _)| settings.mount_at(account, &settings.region).is_some()).unwrap_or_default();
     let (mount, role) = path.rsplit_once('/').unwrap_or(("jwt", path));
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-/".contains(c);
     let is_path = !mount.split('/').any(|part| matches!(part, "" | "." | ".."));
     if role.is_empty() || arn.len() > 512 || !is_path || !path.chars().all(fits) {
-        return Err(invalid(format!("RoleArn must be arn:aws:iam::{account}:role/MOUNT/ROLE.")));
+        return Err(invalid(format!("RoleArn must be arn:aws:iam::{}:role/MOUNT/ROLE.", settings.account_id)));
     }
-    Ok((mount, role))
+    Ok((account, mount, role))
 }
 
 fn recorded(assume: &AssumeRole<'_>) -> Result<SecretBytes, Failure> {
@@ -163,10 +165,14 @@ mod tests {
 
     #[test]
     fn an_arn_names_a_mount_and_a_role() {
+        let settings = AwsSettings {
+            account_mounts: [("210987654321".to_owned(), "other/".to_owned())].into(),
+            ..AwsSettings::default()
+        };
         let parse = |path: &str| {
-            parse_arn(&format!("arn:aws:iam::000000000000:{path}"), "000000000000")
+            parse_arn(&format!("arn:aws:iam::000000000000:{path}"), &settings)
                 .ok()
-                .map(|(mount, role)| format!("{mount} {role}"))
+                .map(|(_, mount, role)| format!("{mount} {role}"))
         };
         assert_eq!(parse("role/ci").as_deref(), Some("jwt ci"));
         assert_eq!(parse("role/github/ci").as_deref(), Some("github ci"));
@@ -174,6 +180,8 @@ mod tests {
         for path in ["role/", "role/a/", "role//a", "role/../a", "role/./a", "user/a", "role/a b", "role/a%2fb", ""] {
             assert_eq!(parse(path), None, "{path}");
         }
-        assert!(parse_arn("arn:aws:iam::123456789012:role/ci", "000000000000").is_err(), "another account");
+        assert!(parse_arn("arn:aws:iam::123456789012:role/ci", &settings).is_err(), "another account");
+        let other = parse_arn("arn:aws:iam::210987654321:role/ci", &settings);
+        assert!(matches!(other, Ok(("210987654321", "jwt", "ci"))), "an account that has a mount");
     }
 }

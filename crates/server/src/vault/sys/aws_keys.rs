@@ -31,6 +31,7 @@ pub(in super::super) async fn create(call: Call<'_>) -> Outcome {
         ttl: fields.seconds("ttl")?.unwrap_or_default(),
         bound_cidrs: fields.cidrs("bound_cidrs")?.unwrap_or_default(),
         no_default_policy: fields.boolean("no_default_policy")?.unwrap_or_default(),
+        account: fields.text("account")?.unwrap_or_default(),
     };
     let issued = call.core.access_keys().create(call.permit, ask).await?;
     let reply = Reply::raw(issued_text(&issued)?);
@@ -48,6 +49,7 @@ fn shown(view: &AccessKeyView) -> Value {
     json!({
         "access_key_id": view.id,
         "name": view.name,
+        "account": view.account,
         "accessor": view.accessor,
         "policies": view.policies,
         "creation_time": view.created.to_string(),

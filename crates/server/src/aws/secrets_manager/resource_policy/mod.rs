@@ -59,7 +59,7 @@ pub(super) struct Asked {
     pub(super) resource: String,
     /// The caller's ARN.
     pub(super) principal: String,
-    /// The account of both.
+    /// The account of whoever asks.
     pub(super) account: String,
     /// What conditions can ask about: keys in lower case.
     pub(super) values: HashMap<String, String>,
