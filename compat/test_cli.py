@@ -141,6 +141,25 @@ def test_history_rollback_delete_undelete(keyturn, path):
     assert b"one" not in keyturn("history", path).stdout
 
 
+def test_diff(keyturn, path):
+    """Which fields differ, and never what they hold."""
+    keyturn("put", path, "user=-", stdin=b"app")
+    keyturn("put", path, "v=-", stdin=b"one")
+    for value in (b"two", b"one"):
+        keyturn("put", path, "v=-", stdin=value)
+    table = keyturn("diff", path, "--from", "1", "--to", "2").stdout.decode()
+    assert [line.split()[:2] for line in table.splitlines()[1:] if line.split()[0] in ("user", "v")] == [
+        ["user", "removed"], ["v", "added"]]
+    told = json.loads(keyturn("diff", path, "--format", "json").stdout)
+    assert (told["from"]["version"], told["to"]["version"]) == (3, 4)
+    assert [(field["name"], field["change"]) for field in told["fields"]] == [("v", "changed")]
+    same = keyturn("diff", path, "--from", "2")
+    assert same.stdout == b"" and b"same fields" in same.stderr
+    assert b"unchanged" in keyturn("diff", path, "--from", "2", "--all").stdout
+    keyturn("diff", f"{path}-nothing", expect=NOT_FOUND)
+    keyturn("diff", path, "--to", "9", expect=FAILED)
+
+
 def test_check_and_set(keyturn, path):
     """A write that lost the race fails and changes nothing."""
     keyturn("put", path, "v=-", "--cas", "0", stdin=b"first")

@@ -9,6 +9,7 @@ mod completion;
 mod delete;
 mod destroy;
 mod dev;
+mod diff;
 mod get;
 mod history;
 mod import;
@@ -65,6 +66,7 @@ enum Verb {
     Undelete(undelete::Args),
     Destroy(destroy::Args),
     History(history::Args),
+    Diff(diff::Args),
     Rollback(rollback::Args),
     Import(import::Args),
     // Who one is.
@@ -99,6 +101,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Undelete(args) => undelete::run(&args, &context),
         Verb::Destroy(args) => destroy::run(&args, &context),
         Verb::History(args) => history::run(&args, &context),
+        Verb::Diff(args) => diff::run(&args, &context),
         Verb::Rollback(args) => rollback::run(&args, &context),
         Verb::Import(args) => import::run(&args, &context),
         Verb::Login(args) => login::run(&args, &context),

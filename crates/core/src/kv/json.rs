@@ -9,17 +9,17 @@ pub use super::json_check::check;
 use crate::secret::SecretBytes;
 
 /// A JSON object whose values stay where they are in the text. A name that stands twice counts once, the last time.
-type Object<'a> = BTreeMap<Name<'a>, &'a RawValue>;
+pub(super) type Object<'a> = BTreeMap<Name<'a>, &'a RawValue>;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// The text is no JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a JSON object")]
 pub struct NotAnObject;
 
-fn parse(text: &[u8]) -> Result<Object<'_>, NotAnObject> {
+pub(super) fn parse(text: &[u8]) -> Result<Object<'_>, NotAnObject> {
     serde_json::from_slice(text).map_err(|_| NotAnObject)
 }
 

@@ -5,6 +5,8 @@
 
 mod access;
 mod config;
+mod diff;
+mod fingerprint;
 mod flat;
 pub mod json;
 mod json_check;
@@ -29,6 +31,8 @@ use std::{
 };
 
 pub use config::MountSettings;
+pub use diff::{Change, DiffError, FieldDiff, VersionDiff};
+pub use fingerprint::Fingerprint;
 pub(crate) use flat::flat_payload;
 pub use labelled::{Changed, MAX_STAGES, PutVersion, Restriction, SecretChange, SecretError, Select, Verdict};
 pub use lifecycle::RotationChange;

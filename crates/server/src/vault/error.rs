@@ -15,7 +15,7 @@ use keyturn_core::{
     door::Refusal,
     identity::{IdentityError, oidc::OidcError},
     key_rotation::KeyRotationError,
-    kv::KvError,
+    kv::{DiffError, KvError},
     lease::LeaseError,
     login::{
         IssueError,
@@ -146,6 +146,17 @@ impl From<KvError> for Failure {
             KvError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             KvError::Store(error) => error.into(),
             KvError::InvalidName { .. } | KvError::CasMismatch | KvError::CasRequired | KvError::Invalid(_) => {
+                Self::bad_request(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<DiffError> for Failure {
+    fn from(error: DiffError) -> Self {
+        match error {
+            DiffError::Kv(error) => error.into(),
+            DiffError::NoVersion(_) | DiffError::Gone { .. } | DiffError::Alone(_) => {
                 Self::bad_request(error.to_string())
             }
         }

@@ -225,6 +225,7 @@ fn kv2() -> Result<Table, InsertError> {
         "config"                        => { read: kv::config::read, write: kv::config::write }
         "data/{*name}"                  => { read: kv::data::read, write: kv::data::write, patch: kv::data::patch, delete: kv::data::delete }
         "subkeys/{*name}"               => { read: kv::data::subkeys }
+        "diff/{*name}"                  => { read: kv::diff::read }
         "delete/{*name}"                => { write: kv::versions::delete }
         "undelete/{*name}"              => { write: kv::versions::undelete }
         "destroy/{*name}"               => { write: kv::versions::destroy }

@@ -2,6 +2,7 @@
 
 pub(super) mod config;
 pub(super) mod data;
+pub(super) mod diff;
 pub(super) mod metadata;
 pub(super) mod v1;
 pub(super) mod versions;
