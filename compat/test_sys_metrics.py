@@ -6,6 +6,8 @@ import threading
 import pytest
 from hvac import exceptions
 
+import aws
+import wire
 from support import refused, unique, wait_until
 
 SAMPLE = re.compile(r'^([a-z_]+)(?:\{((?:[a-z_]+="[^"\\\n]*",?)*)\})? (\S+)$')
@@ -73,6 +75,37 @@ def test_tokens_and_refusals_are_counted(server, client):
         ("keyturn_requests_total", 'operation="invalid",mount_type="none",status="400"'),
     ]:
         assert after.get((name, labels), 0) > before.get((name, labels), 0), (name, labels)
+
+
+@pytest.mark.keyturn
+def test_requests_of_the_aws_apis_are_counted(server):
+    """By service, operation and class of status; what nobody knows is one operation, whatever it is called."""
+    key = aws.create_key(server, "root")
+    sm, name = key.client("secretsmanager"), unique("aws")
+    before = _samples(_scrape(server))
+    sm.create_secret(Name=name, SecretString="x")
+    for _ in range(3):
+        sm.get_secret_value(SecretId=name)
+    with aws.refused("ResourceNotFoundException"):
+        sm.get_secret_value(SecretId="never")
+    key.client("sts").get_caller_identity()
+    for _ in range(2):
+        aws.send(aws.signed_request(key, f"secretsmanager.{unique('Operation')}"))
+        wire.call_any(server.address + "/?Action=" + unique("Action"), "GET", b"", {})
+    after = _samples(_scrape(server))
+
+    def grown(name, labels):
+        return after.get((name, labels), 0) - before.get((name, labels), 0)
+
+    for service, operation, status, count in [
+        ("secretsmanager", "CreateSecret", "2xx", 1), ("secretsmanager", "GetSecretValue", "2xx", 3),
+        ("secretsmanager", "GetSecretValue", "4xx", 1), ("sts", "GetCallerIdentity", "2xx", 1),
+        ("secretsmanager", "unknown", "4xx", 2), ("sts", "unknown", "4xx", 2),
+    ]:
+        labels = f'service="{service}",operation="{operation}"'
+        assert grown("keyturn_service_requests_total", f'{labels},status="{status}"') == count, (labels, status)
+        assert grown("keyturn_service_request_duration_seconds_count", labels) >= count, labels
+    assert not [key for key in after if "Operation-" in key[1] or "Action-" in key[1]]
 
 
 def test_labels_are_words_of_the_server(server, client):

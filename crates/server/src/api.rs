@@ -34,7 +34,9 @@ impl Api {
     /// The protocols of one node, one of which is made already.
     #[must_use]
     pub fn new(vault: vault::Api, node: Arc<Node>, limits: Limits, aws: AwsSettings) -> Self {
-        Self { vault, aws: aws::Api::new(node, limits, aws) }
+        let aws = aws::Api::new(node, limits, aws);
+        vault.tell_of(aws.requests());
+        Self { vault, aws }
     }
 }
 

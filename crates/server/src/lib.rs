@@ -10,5 +10,6 @@ pub mod outbound;
 mod request_id;
 pub mod shutdown;
 pub mod spool;
+mod tally;
 pub mod tls;
 pub mod vault;

@@ -5,6 +5,7 @@
 //!                                                 refused: recorded ->                            error
 //! ```
 
+mod counted;
 mod failure;
 mod identity;
 mod secrets_manager;
@@ -27,15 +28,16 @@ use keyturn_core::{
     secret::{SecretBytes, SecretString},
     storage::BoxFuture,
 };
-use keyturn_protocol::aws::sigv4::TARGET_HEADER;
+use keyturn_protocol::aws::{secretsmanager::Operation, sigv4::TARGET_HEADER};
 use tower_service::Service;
 
 pub use self::settings::AwsSettings;
 use self::{failure::Failure, secrets_manager::PolicyCache};
 use crate::{
-    limits::{Limits, read_body},
+    limits::{BodyError, Limits, read_body},
     listener::Peer,
     request_id,
+    tally::Tally,
 };
 
 /// The largest body, in bytes. It is hashed before it is known who sent it. The largest secret, 64 KiB, takes 384 KiB
@@ -75,6 +77,7 @@ struct Aws {
     limits: Limits,
     settings: Arc<AwsSettings>,
     policies: Arc<PolicyCache>,
+    requests: Arc<Tally>,
 }
 
 /// The AWS APIs, as a service. Cloning it is cheap.
@@ -85,7 +88,18 @@ impl Api {
     pub(crate) fn new(node: Arc<Node>, limits: Limits, settings: AwsSettings) -> Self {
         let max_body_bytes = limits.max_body_bytes.min(MAX_BODY);
         let limits = Limits { max_body_bytes, ..limits };
-        Self(Arc::new(Aws { node, limits, settings: Arc::new(settings), policies: Arc::default() }))
+        Self(Arc::new(Aws {
+            node,
+            limits,
+            settings: Arc::new(settings),
+            policies: Arc::default(),
+            requests: Arc::new(counted::tally()),
+        }))
+    }
+
+    /// The requests that were answered, for whoever tells of them.
+    pub(crate) fn requests(&self) -> Arc<Tally> {
+        Arc::clone(&self.0.requests)
     }
 }
 
@@ -109,6 +123,8 @@ pub(crate) struct Call {
     pub(crate) core: Arc<Core>,
     pub(crate) request_id: String,
     pub(crate) parts: Parts,
+    /// What Secrets Manager is asked for, if it is known.
+    pub(crate) operation: Option<Operation>,
     pub(crate) body: SecretBytes,
     pub(crate) remote: Option<SocketAddr>,
     /// Those of its headers that the audit log records.
@@ -119,13 +135,29 @@ pub(crate) struct Call {
 }
 
 async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
+    let at_work = aws.requests.begin();
     let (parts, body) = request.into_parts();
     let service = service_of(&parts);
+    let operation = secrets_manager::operation_of(&parts.headers);
+    let body = read_body(body, &aws.limits).await;
+    let action = || sts::action(&parts, body.as_ref().ok()?.expose_secret());
+    let place = counted::place(service, operation, if service == AwsService::Sts { action() } else { None });
+    let answer = answer(aws, service, (parts, operation), body).await;
+    at_work.answered(place, answer.status());
+    answer
+}
+
+async fn answer(
+    aws: &Aws,
+    service: AwsService,
+    (parts, operation): (Parts, Option<Operation>),
+    body: Result<SecretBytes, BodyError>,
+) -> Response<Body> {
     let request_id = match request_id::next() {
         Ok(id) => id,
         Err(error) => return Failure::internal(&error, "").into_response(service, ""),
     };
-    let body = match read_body(body, &aws.limits).await {
+    let body = match body {
         Ok(body) => body,
         Err(error) => return Failure::unread(&error).into_response(service, &request_id),
     };
@@ -137,12 +169,15 @@ async fn serve(aws: &Aws, request: Request<Body>) -> Response<Body> {
     let text = |value: &HeaderValue| value.to_str().ok().map(SecretString::from);
     let headers = core.settings().record_headers(|name| parts.headers.get_all(name).iter().filter_map(text).collect());
     let (settings, policies) = (Arc::clone(&aws.settings), Arc::clone(&aws.policies));
-    let call = Call { core, request_id: request_id.clone(), parts, body, remote, headers, settings, policies };
+    let call =
+        Call { core, request_id: request_id.clone(), parts, operation, body, remote, headers, settings, policies };
     if let Err(failure) = identity::rate_limit(&call, service).await {
         return failure.into_response(service, &request_id);
     }
     let answered = match service {
-        AwsService::SecretsManager if secrets_manager::only_reads(&call) => secrets_manager::serve(&call).await,
+        AwsService::SecretsManager if secrets_manager::only_reads(call.operation) => {
+            secrets_manager::serve(&call).await
+        }
         // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
         AwsService::SecretsManager => finish(async move { secrets_manager::serve(&call).await }).await,
         AwsService::Sts => finish(async move { sts::serve(&call).await }).await,

@@ -31,7 +31,7 @@ use std::{
     borrow::Cow,
     collections::VecDeque,
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     task::{Context, Poll},
 };
 
@@ -57,7 +57,7 @@ use self::{
     request::Parsed,
     routes::{Found, Routes},
 };
-use crate::limits::Limits;
+use crate::{limits::Limits, tally::Tally};
 
 /// What every request needs.
 struct Vault {
@@ -66,6 +66,8 @@ struct Vault {
     routes: Routes,
     moves: Mutex<VecDeque<[String; 3]>>,
     requests: Requests,
+    /// Those of the other protocols, which `sys/metrics` tells as well.
+    others: OnceLock<Arc<Tally>>,
     in_flight: InFlights,
     /// What `sys/config/state/sanitized` tells.
     configuration: serde_json::Value,
@@ -101,9 +103,15 @@ impl Api {
             routes: Routes::build()?,
             moves: Mutex::default(),
             requests: Requests::new(),
+            others: OnceLock::new(),
             in_flight: InFlights::default(),
             configuration,
         })))
+    }
+
+    /// Lets `sys/metrics` tell of requests that came through another protocol; the first time that it is said.
+    pub(crate) fn tell_of(&self, others: Arc<Tally>) {
+        _ = self.0.others.set(others);
     }
 }
 

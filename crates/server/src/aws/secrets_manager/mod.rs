@@ -66,10 +66,10 @@ use super::{
 type Answer = Result<SecretBytes, Failure>;
 
 /// Whether the request changes nothing, so that it may be dropped when its client goes away.
-pub(super) fn only_reads(call: &Call) -> bool {
+pub(super) fn only_reads(operation: Option<Operation>) -> bool {
     use Operation as O;
     matches!(
-        operation_of(&call.parts.headers),
+        operation,
         Some(
             O::GetSecretValue
                 | O::BatchGetSecretValue
@@ -82,14 +82,16 @@ pub(super) fn only_reads(call: &Call) -> bool {
     )
 }
 
-fn operation_of(headers: &HeaderMap) -> Option<Operation> {
+/// The operation that a request names.
+pub(super) fn operation_of(headers: &HeaderMap) -> Option<Operation> {
     Operation::named(headers.get(TARGET_HEADER)?.to_str().ok()?.strip_prefix(TARGET_PREFIX)?)
 }
 
 /// Answers one request.
 pub(super) async fn serve(call: &Call) -> Outcome {
     let verified = identity::identify(call, AwsService::SecretsManager).await?;
-    let operation = operation_of(&call.parts.headers)
+    let operation = call
+        .operation
         .ok_or_else(|| failure(ErrorCode::UnknownOperationException, "This server offers no such operation."))?;
     body::check_text(call)?;
     check(operation.members(), call.body.expose_secret()).map_err(|misfit| match misfit {

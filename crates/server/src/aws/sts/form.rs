@@ -17,7 +17,7 @@ pub(super) struct Form(Vec<(String, SecretString)>);
 impl Form {
     /// Reads a request's parameters.
     pub(super) fn parse(call: &Call) -> Result<Self, Failure> {
-        Self::parse_text(parameters(call)).ok_or_else(|| {
+        Self::parse_text(parameters(&call.parts, call.body.expose_secret())).ok_or_else(|| {
             let text = "The parameters have a broken escape, are not UTF-8, too many, or one of them is there twice.";
             Failure::client("MalformedQueryString", text)
         })

@@ -8,7 +8,7 @@ mod session_token;
 mod web_identity;
 pub(super) mod xml;
 
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, http::request::Parts};
 
 use self::form::Form;
 use super::{AwsService, Call, Outcome, failure::Failure, identity};
@@ -41,15 +41,17 @@ pub(super) async fn serve(call: &Call) -> Outcome {
     }
 }
 
+/// The action that a request names, as it is spelled: one of ours has nothing to escape.
+pub(super) fn action<'a>(parts: &'a Parts, body: &'a [u8]) -> Option<&'a str> {
+    let text = std::str::from_utf8(parameters(parts, body)).ok()?;
+    text.split('&').find_map(|pair| pair.strip_prefix("Action="))
+}
+
 fn invalid_action(message: &str) -> Failure {
     Failure::client("InvalidAction", message)
 }
 
 /// Where the parameters stand: in the query of a GET, else in the body.
-fn parameters(call: &Call) -> &[u8] {
-    if call.parts.method == Method::GET {
-        call.parts.uri.query().unwrap_or_default().as_bytes()
-    } else {
-        call.body.expose_secret()
-    }
+fn parameters<'a>(parts: &'a Parts, body: &'a [u8]) -> &'a [u8] {
+    if parts.method == Method::GET { parts.uri.query().unwrap_or_default().as_bytes() } else { body }
 }

@@ -4,6 +4,7 @@
 //! numbers are told, `text.rs` and `summary.rs` write it down.
 
 mod family;
+mod services;
 mod summary;
 mod text;
 
@@ -24,6 +25,7 @@ use keyturn_core::{
 
 pub(super) use self::{
     family::{Family, Histogram, Kind, Sample, Value},
+    services::service_families,
     summary::summary,
     text::{Format, text},
 };

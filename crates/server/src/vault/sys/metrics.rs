@@ -7,7 +7,7 @@ use super::super::{
     Outcome,
     call::Call,
     error::Failure,
-    metrics::{Family, Format, Kind, Requests, Value, summary, text},
+    metrics::{Family, Format, Kind, Requests, Value, service_families, summary, text},
     reply::Reply,
 };
 
@@ -20,7 +20,11 @@ pub(in super::super) async fn read(call: Call<'_>) -> Outcome {
         Some(_) => return Err(Failure::bad_request("metric response format unknown: allowed is \"prometheus\"")),
     };
     let requests = &call.vault.requests;
-    let families = families(requests, &call.core.statistics(call.permit));
+    let mut families = families(requests, &call.core.statistics(call.permit));
+    let others = call.vault.others.get();
+    families.extend(others.iter().flat_map(|others| service_families(others)));
+    let in_flight = requests.in_flight() + others.map_or(0, |others| others.in_flight());
+    families.push(Family::gauge("vault_core_in_flight_requests", "Requests at work.", level(in_flight)));
     let Some(format) = format else {
         let told = summary(&families, call.core.now(), requests.started.elapsed());
         return Ok(Reply::plain("application/json", told.to_string()));
@@ -29,6 +33,10 @@ pub(in super::super) async fn read(call: Call<'_>) -> Outcome {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a count beyond 2^53 may be a little off")]
+fn level(count: u64) -> f64 {
+    count as f64
+}
+
 fn families(requests: &Requests, statistics: &Statistics) -> Vec<Family> {
     let counter = Family::counter;
     let Statistics { barrier, .. } = statistics;
@@ -47,7 +55,7 @@ fn families(requests: &Requests, statistics: &Statistics) -> Vec<Family> {
         counter("keyturn_storage_failures", "Transactions that failed.", barrier.failures),
         counter("keyturn_cache_hits", "Reads of records that the cache served.", barrier.cache_hits),
         counter("keyturn_cache_misses", "Reads of records that went to storage.", barrier.cache_misses),
-        Family::gauge("keyturn_cache_bytes", "Sealed bytes in the cache.", barrier.cache_bytes as f64),
+        Family::gauge("keyturn_cache_bytes", "Sealed bytes in the cache.", level(barrier.cache_bytes)),
         Family::gauge(
             "keyturn_uptime_seconds",
             "Time since the process began.",
@@ -55,7 +63,6 @@ fn families(requests: &Requests, statistics: &Statistics) -> Vec<Family> {
         ),
         // By Vault's names, for dashboards that look at nothing else.
         Family::gauge("vault_core_unsealed", "1 while the store is open.", 1.0),
-        Family::gauge("vault_core_in_flight_requests", "Requests at work.", requests.in_flight() as f64),
     ]);
     families
 }
