@@ -53,11 +53,11 @@ struct Checking {
 impl Checking {
     fn structure(&mut self, members: &[Member], object: &Object<'_>, at: &str) -> Result<(), Misfit> {
         for member in members {
-            let path = format!("{at}{}", in_lower_case(member.name));
+            let path = || format!("{at}{}", in_lower_case(member.name));
             let value = object.get(&Name(Cow::Borrowed(member.name))).filter(|value| value.get() != "null");
             match value {
-                Some(value) => self.value(member.rule, value, &path)?,
-                None if member.required => self.fail(None, &path, "Member must not be null"),
+                Some(value) => self.value(member.rule, value, &path())?,
+                None if member.required => self.fail(None, &path(), "Member must not be null"),
                 None => {}
             }
         }

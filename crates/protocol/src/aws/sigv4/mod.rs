@@ -35,5 +35,23 @@ pub const CONTENT_HASH_HEADER: &str = "x-amz-content-sha256";
 /// SHA-256 in lower-case hex, of a body as it stands in a canonical request.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
+    in_hex(digest::digest(&digest::SHA256, bytes)).as_str().to_owned()
+}
+
+/// A SHA-256 in lower-case hex.
+struct Hex([u8; 64]);
+
+impl Hex {
+    fn as_str(&self) -> &str {
+        // The digits are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Written in place: a character at a time costs more than the hash of a small body.
+fn in_hex(digest: digest::Digest) -> Hex {
+    let mut text = [b'0'; 64];
+    // The buffer has exactly the room that is needed.
+    _ = hex::encode_to_slice(digest, &mut text);
+    Hex(text)
 }

@@ -199,13 +199,16 @@ fn check_window(time: &AmzTime, place: Place, now: Timestamp) -> Result<(), Auth
             until: shifted(now, SKEW),
         });
     }
-    let (end, from) = match place {
-        Place::Header => (signed + SKEW, shifted(now, -SKEW)),
-        Place::Query { expires } => (signed.saturating_add(i64::try_from(expires).unwrap_or(i64::MAX)), written(now)),
+    let end = match place {
+        Place::Header => signed + SKEW,
+        Place::Query { expires } => signed.saturating_add(i64::try_from(expires).unwrap_or(i64::MAX)),
     };
     if now_second > end {
-        let signed = if place == Place::Header { time.as_str().to_owned() } else { of_second(end) };
-        return Err(AuthFailure::Late { signed, now: written(now), from, skewed: place == Place::Header });
+        let (signed, from, skewed) = match place {
+            Place::Header => (time.as_str().to_owned(), shifted(now, -SKEW), true),
+            Place::Query { .. } => (of_second(end), written(now), false),
+        };
+        return Err(AuthFailure::Late { signed, now: written(now), from, skewed });
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use keyturn_core::{
     kv::{Payload, Secret, Version},
     secret::SecretBytes,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{
     asking::{Asking, Target},
@@ -18,35 +18,46 @@ pub(super) fn seconds(time: keyturn_core::clock::Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1000.0
 }
 
+/// What an answer of `GetSecretValue` says beside the value.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Told<'a> {
+    #[serde(rename = "ARN")]
+    arn: &'a str,
+    name: &'a str,
+    version_id: &'a str,
+    /// A deprecated version has no labels; an empty list would be one too short for the model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    version_stages: Vec<String>,
+    created_date: f64,
+}
+
 /// An answer of `GetSecretValue`.
 pub(super) fn value(
     asking: &Asking<'_>,
     target: &Target,
     (secret, version, payload): (Secret, Version, Payload),
 ) -> SecretBytes {
-    let stages = stages::names(&version);
-    let mut told = json!({
-        "ARN": asking.arn(target, &secret),
-        "Name": target.name,
-        "VersionId": version.id,
-        "CreatedDate": seconds(version.created),
-    });
-    // A deprecated version has no labels; an empty list would be one too short for the model.
-    if !stages.is_empty() {
-        told["VersionStages"] = stages.into();
-    }
-    let told = told.to_string();
-    let (name, quoted) = match payload {
-        Payload::Fields(text) | Payload::Text(text) => ("SecretString", quoted(&text)),
-        Payload::Bytes(bytes) => ("SecretBinary", encoded(&bytes)),
+    let told = Told {
+        arn: &asking.arn(target, &secret),
+        name: &target.name,
+        version_id: &version.id,
+        version_stages: stages::names(&version),
+        created_date: seconds(version.created),
     };
-    let mut answer = SecretBytes::new(Vec::with_capacity(told.len() + quoted.len() + name.len() + 8));
+    let (member, value) = match payload {
+        Payload::Fields(text) | Payload::Text(text) => (b",\"SecretString\":", quoted(&text)),
+        Payload::Bytes(bytes) => (b",\"SecretBinary\":", encoded(&bytes)),
+    };
+    let mut answer = SecretBytes::new(Vec::with_capacity(value.len() + 512));
     let out = answer.expose_secret_mut();
-    out.extend_from_slice(told.trim_end_matches('}').as_bytes());
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    out.extend_from_slice(quoted.expose_secret());
+    // Writing to memory cannot fail.
+    _ = serde_json::to_writer(&mut *out, &told);
+    out.pop();
+    // Nothing secret is in the buffer yet, so that it may still move to where there is room for all.
+    out.reserve_exact(member.len() + value.len() + 1);
+    out.extend_from_slice(member);
+    out.extend_from_slice(value.expose_secret());
     out.push(b'}');
     answer
 }
@@ -55,7 +66,8 @@ pub(super) fn value(
 pub(super) fn quoted(text: &SecretBytes) -> SecretBytes {
     let text = String::from_utf8_lossy(text.expose_secret());
     // Escaping makes at most six bytes of one: the buffer does not grow and leave a copy behind.
-    let mut out = SecretBytes::new(Vec::with_capacity(text.len() * 6 + 2));
+    let escaped = text.bytes().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\')).count();
+    let mut out = SecretBytes::new(Vec::with_capacity(text.len() + escaped * 5 + 2));
     // Writing text to memory cannot fail.
     _ = serde_json::to_writer(out.expose_secret_mut(), &*text);
     out
@@ -106,6 +118,6 @@ mod tests {
     #[test]
     fn times_are_numbers_to_the_millisecond() {
         let time = keyturn_core::clock::Timestamp::from_nanosecond(1_523_477_145_713_999_999).expect("a time");
-        assert_eq!(json!(seconds(time)).to_string(), "1523477145.713");
+        assert_eq!(serde_json::json!(seconds(time)).to_string(), "1523477145.713");
     }
 }
