@@ -9,6 +9,8 @@ from differences import DIFFERENCES
 from support import unique
 
 OTHER_SERVER = bool(harness.OTHER_ADDRESS)
+# The fixtures `postgresql`, `mariadb` and `redis`.
+pytest_plugins = ["databases"]
 
 
 def pytest_addoption(parser):
