@@ -97,11 +97,16 @@ class Database:
 
     def signal(self, number):
         """Sends the server a signal; SIGSTOP hangs it, SIGCONT lets it go on."""
-        if self.engine == "postgresql" and number in (signal.SIGSTOP, signal.SIGCONT):
-            # Each connection has a process of its own; they are one group.
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
+        children = []
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            # PostgreSQL has a process for each connection.
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self.process.send_signal(number)
+        for child in children:
+            try:
+                os.kill(int(child), number)
+            except ProcessLookupError:
+                continue
 
     def halt(self, number=None):
         """Ends the server's process, at once for a crash (SIGKILL); its data stay for another `launch`."""
@@ -336,8 +341,8 @@ def _run(arguments):
     server = start(arguments.engine, Material(*given) if all(given) else None, arguments.aclfile)
     try:
         print(server.description(), flush=True)
-        # `restart` on a line does so; the end of the input ends all.
-        for line in sys.stdin:
+        # `restart` on a line does so; `stop`, or the end of the input, ends all.
+        while (line := sys.stdin.readline()) and line.strip() != "stop":
             if line.strip() == "restart":
                 server.restart()
                 print(server.description(), flush=True)

@@ -56,6 +56,42 @@ pub struct Access {
     pub max_connection_lifetime: u64,
     /// Seconds that one call may take, connecting included; 0: the engine's default.
     pub timeout: u64,
+    /// How passwords are written into statements.
+    pub password_authentication: PasswordAuthentication,
+}
+
+/// How a password stands in the statements that set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PasswordAuthentication {
+    /// As it is.
+    #[default]
+    Password,
+    /// As a SCRAM-SHA-256 verifier, so that a log of the target's statements does not hold it. PostgreSQL only.
+    ScramSha256,
+}
+
+impl PasswordAuthentication {
+    /// The name in configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::ScramSha256 => "scram-sha-256",
+        }
+    }
+}
+
+/// What statements are for, which decides the placeholders that have a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// [`Target::create`]: `{{name}}`, `{{username}}`, `{{password}}`, `{{expiration}}`.
+    Create,
+    /// [`Target::renew`]: `{{name}}`, `{{username}}`, `{{expiration}}`.
+    Renew,
+    /// [`Target::set_password`]: `{{name}}`, `{{username}}`, `{{password}}`, and `{{expiration}}` if it has one.
+    SetPassword,
+    /// [`Target::revoke`]: `{{name}}`, `{{username}}`.
+    Revoke,
 }
 
 /// How the connection to a target is protected.
@@ -159,13 +195,17 @@ pub trait Target: Send + Sync {
     /// Asks whether it answers and lets the administrator in.
     fn ping(&self) -> Outcome<'_, ()>;
 
-    /// Makes a principal.
+    /// Makes a principal. One that is there already, from a call before that did not hear the outcome, is given the
+    /// password and what the statements grant.
+    ///
+    /// # Errors
+    /// [`TargetError::Settings`] if the engine has no default and there are no statements.
     fn create<'a>(&'a self, principal: &'a Principal, statements: &'a Statements) -> Outcome<'a, ()>;
 
     /// Gives a principal another end.
     fn renew<'a>(&'a self, username: &'a str, expires: Timestamp, statements: &'a Statements) -> Outcome<'a, ()>;
 
-    /// Gives a principal another password, in place of those that it had.
+    /// Gives a principal another password, in place of those that it had. One that was disabled is let in again.
     fn set_password<'a>(&'a self, principal: &'a Principal, statements: &'a Statements) -> Outcome<'a, ()>;
 
     /// Gives a principal a further password and keeps the one that it had: the credential before stays good.
@@ -187,7 +227,7 @@ pub trait Target: Send + Sync {
     /// Makes a principal that is a member of `owner_role` and owns nothing itself: what it makes belongs to the role.
     fn create_member<'a>(&'a self, principal: &'a Principal, owner_role: &'a str) -> Outcome<'a, ()>;
 
-    /// Ends a principal's sessions and removes it.
+    /// Ends a principal's sessions and removes it. One that is not there is no error.
     fn revoke<'a>(&'a self, username: &'a str, statements: &'a Statements) -> Outcome<'a, ()>;
 
     /// Keeps a principal but refuses it: no password of it is good any more, its sessions are ended.
@@ -199,7 +239,8 @@ pub trait Target: Send + Sync {
     /// Which of `usernames` exist.
     fn existing<'a>(&'a self, usernames: &'a [String]) -> Outcome<'a, Vec<String>>;
 
-    /// Who is connected right now as one of `usernames`.
+    /// Who is connected right now as one of `usernames`. An administrator who would not see everybody's sessions gets
+    /// an error, not a list that lacks some.
     fn sessions<'a>(&'a self, usernames: &'a [String]) -> Outcome<'a, Vec<Session>>;
 }
 
@@ -210,4 +251,10 @@ pub trait Targets: Send + Sync {
     /// # Errors
     /// When the settings make no sense.
     fn open(&self, access: Access) -> Result<Arc<dyn Target>, TargetError>;
+
+    /// Looks at statements before they are kept: whether a value can be put safely wherever one of them names it.
+    ///
+    /// # Errors
+    /// [`TargetError::Settings`], which names the statement.
+    fn check(&self, kind: TargetKind, purpose: Purpose, statements: &Statements) -> Result<(), TargetError>;
 }

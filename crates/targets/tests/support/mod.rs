@@ -1,0 +1,213 @@
+//! Real servers for these tests, started by the script that the black-box tests use as well.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "for tests; each of them uses a part"
+)]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use keyturn_core::{
+    clock::Timestamp,
+    secret::SecretString,
+    target::{Access, Login, PasswordAuthentication, Principal, Target, TargetKind, Targets, Tls},
+};
+use keyturn_targets::Engines;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use serde_json::Value;
+
+/// Passwords and names with everything that quotes, escapes, comments or ends something somewhere.
+pub const HOSTILE: [&str; 14] = [
+    "plain",
+    "it's",
+    "\"double\"",
+    "`tick`",
+    "back\\slash",
+    "\\'; DROP TABLE x; --",
+    "'' OR ''='",
+    "$$dollar$$ $kt0$",
+    "{{password}} {{name}}",
+    "/* not */ -- a # comment",
+    "new\nline\ttab\r",
+    "ünï ☃ 💥",
+    "%s %n ?1 :x @y",
+    "ends with \\",
+];
+
+/// A server of a test's own, or of a file of tests. It ends with this process, however that ends.
+pub struct Server {
+    child: Child,
+    input: Mutex<ChildStdin>,
+    output: Mutex<BufReader<std::process::ChildStdout>>,
+    about: Value,
+    kind: TargetKind,
+}
+
+impl Server {
+    pub fn start(kind: TargetKind) -> Self {
+        Self::start_with(kind, &[])
+    }
+
+    pub fn start_with(kind: TargetKind, options: &[&str]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/databases.py");
+        let mut child = Command::new("python3")
+            .arg(script)
+            .args(["run", kind.name()])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 is installed");
+        let input = Mutex::new(child.stdin.take().unwrap());
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let about = description(&mut output);
+        Self { child, input, output: Mutex::new(output), about, kind }
+    }
+
+    pub fn text(&self, name: &str) -> &str {
+        self.about[name].as_str().unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.about["port"].as_u64().unwrap().try_into().unwrap()
+    }
+
+    pub fn directory(&self) -> PathBuf {
+        PathBuf::from(self.text("directory"))
+    }
+
+    pub fn restart(&self) {
+        self.input.lock().unwrap().write_all(b"restart\n").unwrap();
+        description(&mut *self.output.lock().unwrap());
+    }
+
+    /// Stops or continues the server, with its processes for connections.
+    pub fn signal(&self, name: &str) {
+        let pid = self.about["pid"].as_u64().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let all = children.split_whitespace().map(str::to_owned).chain([pid.to_string()]);
+        // One that ended in between is no concern.
+        let _ = Command::new("kill").arg(format!("-{name}")).args(all).stderr(Stdio::null()).status().unwrap();
+    }
+
+    /// How the administrator reaches it.
+    pub fn access(&self) -> Access {
+        let port = self.port();
+        let url = match self.kind {
+            TargetKind::Postgresql => {
+                format!("postgresql://{{{{username}}}}:{{{{password}}}}@127.0.0.1:{port}/postgres?sslmode=disable")
+            }
+            TargetKind::Mysql => format!("{{{{username}}}}:{{{{password}}}}@tcp(127.0.0.1:{port})/"),
+            TargetKind::Redis => format!("redis://127.0.0.1:{port}"),
+        };
+        Access {
+            kind: self.kind,
+            url: url.into(),
+            username: self.text("user").to_owned(),
+            password: self.text("password").into(),
+            tls: Tls::default(),
+            max_open_connections: 0,
+            max_idle_connections: 0,
+            max_connection_lifetime: 0,
+            timeout: 20,
+            password_authentication: PasswordAuthentication::Password,
+        }
+    }
+
+    pub fn target(&self) -> Arc<dyn Target> {
+        Engines.open(self.access()).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.signal("CONT");
+        let _ = self.input.lock().unwrap().write_all(b"stop\n");
+        let _ = self.child.wait();
+    }
+}
+
+fn description(output: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("the database does not start; see above, or run ./test once"))
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A name that no other test uses.
+pub fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+pub fn principal(username: &str, password: &str) -> Principal {
+    Principal { username: username.to_owned(), password: password.into(), expires: None }
+}
+
+pub fn until(seconds_from_now: i64) -> Timestamp {
+    #[allow(clippy::disallowed_methods, reason = "a server knows only the real time")]
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second() + seconds_from_now).unwrap()
+}
+
+pub async fn logs_in(target: &dyn Target, username: &str, password: &str) -> bool {
+    target.log_in(username, &SecretString::from(password)).await.unwrap() == Login::Accepted
+}
+
+/// Certificates of an authority of a test's own.
+pub struct Certificates {
+    pub directory: tempfile::TempDir,
+    pub ca: String,
+    /// A client's, for the user `certified`, and its key.
+    pub client: (String, String),
+}
+
+impl Certificates {
+    /// A server's certificate for this name, with the authority's beside it in `directory`.
+    pub fn for_server(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Test Root");
+        let ca = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        let directory = tempfile::tempdir().unwrap();
+        let (certificate, key) = issue(&issuer, "server", Some(name));
+        for (file, text) in [("ca", &ca), ("certificate", &certificate), ("key", &key)] {
+            std::fs::write(directory.path().join(file), text).unwrap();
+        }
+        Self { directory, ca, client: issue(&issuer, "certified", None) }
+    }
+
+    /// The options with which a server takes them.
+    pub fn options(&self) -> Vec<String> {
+        let file = |name: &str| self.directory.path().join(name).display().to_string();
+        ["ca", "certificate", "key"].iter().flat_map(|name| [format!("--{name}"), file(name)]).collect()
+    }
+}
+
+fn issue(issuer: &Issuer<'_, KeyPair>, name: &str, san: Option<&str>) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.subject_alt_names = san
+        .map(|san| match san.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(san.try_into().unwrap()),
+        })
+        .into_iter()
+        .collect();
+    (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
+}
