@@ -87,9 +87,12 @@ class Database:
         try:
             with socket.create_connection((self.host, self.port), timeout=1) as probe:
                 if self.engine == "postgresql":
-                    # Asks for TLS; only a server that takes connections says yes or no.
-                    probe.sendall(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")
-                elif self.engine == "redis":
+                    # Begins a login: the question for a password shows that it takes connections, an error that it
+                    # is still starting.
+                    login = b"\x00\x03\x00\x00user\0" + self.user.encode() + b"\0database\0postgres\0\0"
+                    probe.sendall((len(login) + 4).to_bytes(4, "big") + login)
+                    return probe.recv(1) == b"R"
+                if self.engine == "redis":
                     probe.sendall(b"PING\r\n")
                 return bool(probe.recv(1))
         except OSError:

@@ -5,9 +5,11 @@
 //! of an engine's message may be told (`redact`).
 
 mod address;
+mod mysql;
 mod pool;
 mod postgresql;
 mod redact;
+mod redis;
 mod template;
 mod tls;
 
@@ -29,9 +31,8 @@ impl Targets for Engines {
     fn open(&self, access: Access) -> Result<Arc<dyn Target>, TargetError> {
         Ok(match access.kind {
             TargetKind::Postgresql => Arc::new(postgresql::Postgresql::open(access)?),
-            TargetKind::Mysql | TargetKind::Redis => {
-                return Err(TargetError::Unsupported(format!("there is no driver for {} yet", access.kind.name())));
-            }
+            TargetKind::Mysql => Arc::new(mysql::Mysql::open(access)?),
+            TargetKind::Redis => Arc::new(redis::Redis::open(access)?),
         })
     }
 
@@ -39,7 +40,7 @@ impl Targets for Engines {
         match kind {
             TargetKind::Postgresql => Script::read(Dialect::POSTGRESQL, purpose, statements).map(drop),
             TargetKind::Mysql => Script::read(Dialect::MYSQL, purpose, statements).map(drop),
-            TargetKind::Redis => Ok(()),
+            TargetKind::Redis => redis::check(purpose, statements),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Where a target is, as the engine's own clients write it, taken apart. Placeholders are filled in after that, so a
 //! name or password can have any character and never becomes another part of the address.
 
+pub(crate) mod mysql;
 pub(crate) mod postgresql;
+pub(crate) mod redis;
 
 use keyturn_core::{
     secret::SecretString,

@@ -3,6 +3,8 @@
 mod connection;
 mod revoke;
 
+use std::time::Duration;
+
 use keyturn_core::{
     clock::Timestamp,
     secret::SecretString,
@@ -106,8 +108,48 @@ fn script(purpose: Purpose, statements: &Statements, default: &str) -> Result<Sc
     if script.is_empty() { Script::read(Dialect::POSTGRESQL, purpose, &[default.to_owned()]) } else { Ok(script) }
 }
 
+/// How often a transaction is begun again that met another one on the same rows of a catalogue: a grant changes the
+/// row of what it is on, and two at once are an error.
+const ATTEMPTS: u32 = 8;
+
+/// Counts the attempts at a transaction.
+#[derive(Default)]
+struct Attempts(u32);
+
+impl Attempts {
+    /// Whether to begin again, after a pause: if it met another transaction. Nothing of it was done then.
+    async fn again(&mut self, outcome: &Result<(), TargetError>) -> bool {
+        let met_another = matches!(outcome, Err(TargetError::Statement { reason, .. }) if is_conflict(reason));
+        let again = met_another && self.0 < ATTEMPTS;
+        if again {
+            tokio::time::sleep(Duration::from_millis(2 << self.0)).await;
+            self.0 += 1;
+        }
+        again
+    }
+}
+
+/// "tuple concurrently updated", a serialization failure, a deadlock.
+fn is_conflict(reason: &str) -> bool {
+    ["XX000", "40001", "40P01"].iter().any(|code| reason.starts_with(code))
+}
+
 /// Runs statements in one transaction.
 async fn run(
+    client: &mut Client,
+    statements: &[Zeroizing<String>],
+    error: impl Fn(&tokio_postgres::Error, usize) -> TargetError,
+) -> Result<(), TargetError> {
+    let mut attempts = Attempts::default();
+    loop {
+        let outcome = run_once(client, statements, &error).await;
+        if !attempts.again(&outcome).await {
+            return outcome;
+        }
+    }
+}
+
+async fn run_once(
     client: &mut Client,
     statements: &[Zeroizing<String>],
     error: impl Fn(&tokio_postgres::Error, usize) -> TargetError,
@@ -141,6 +183,21 @@ async fn create(
     written: &Written,
     statements: &[Zeroizing<String>],
 ) -> Result<(), TargetError> {
+    let mut attempts = Attempts::default();
+    loop {
+        let outcome = create_once(client, principal, written, statements).await;
+        if !attempts.again(&outcome).await {
+            return outcome;
+        }
+    }
+}
+
+async fn create_once(
+    client: &mut Client,
+    principal: &Principal,
+    written: &Written,
+    statements: &[Zeroizing<String>],
+) -> Result<(), TargetError> {
     let transaction = client.transaction().await.map_err(|e| plain(&e))?;
     let is_there = exists(&transaction, &principal.username).await?;
     if is_there {
@@ -165,6 +222,21 @@ async fn create(
 
 /// Makes a member of a role that acts as the role from its login on, so that what it makes belongs to the role.
 async fn create_member(
+    client: &mut Client,
+    principal: &Principal,
+    written: &Written,
+    owner_role: &str,
+) -> Result<(), TargetError> {
+    let mut attempts = Attempts::default();
+    loop {
+        let outcome = create_member_once(client, principal, written, owner_role).await;
+        if !attempts.again(&outcome).await {
+            return outcome;
+        }
+    }
+}
+
+async fn create_member_once(
     client: &mut Client,
     principal: &Principal,
     written: &Written,
