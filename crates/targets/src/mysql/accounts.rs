@@ -16,6 +16,8 @@ use super::{
 
 /// Any host; where an account is made, and where it is looked for by an administrator who may not read accounts.
 const ANY_HOST: &str = "%";
+/// The accounts of a name, which is compared as bytes: a collation takes different names for the same.
+const ACCOUNTS: &str = "SELECT User, Host FROM mysql.user WHERE CAST(User AS BINARY) = CAST(? AS BINARY)";
 /// How long is waited between two looks at sessions that were told to end.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// `KILL` of a connection that has ended.
@@ -42,8 +44,7 @@ impl<'a> Account<'a> {
     }
 
     async fn find_any(connection: &mut Conn, server: Server, name: &'a str) -> Result<Self, TargetError> {
-        // Names are compared as bytes here, for a collation takes some of them for the same.
-        let rows = connection.exec("SELECT User, Host FROM mysql.user WHERE User = ?", (name,)).await;
+        let rows = connection.exec(ACCOUNTS, (name,)).await;
         let hosts = match rows {
             Ok(rows) => Some(rows),
             Err(error) if is_forbidden(&error) => None,
@@ -234,9 +235,8 @@ pub(super) async fn disable(connection: &mut Conn, server: Server, name: &str) -
 pub(super) async fn existing(connection: &mut Conn, names: &[String]) -> Result<Vec<String>, TargetError> {
     let mut found = Vec::new();
     for name in names {
-        let query = "SELECT User FROM mysql.user WHERE User = ?";
-        let users: Vec<String> = connection.exec(query, (name,)).await.map_err(|e| plain(&e))?;
-        if users.contains(name) {
+        let users: Vec<(String, String)> = connection.exec(ACCOUNTS, (name,)).await.map_err(|e| plain(&e))?;
+        if users.iter().any(|(user, _)| user == name) {
             found.push(name.clone());
         }
     }

@@ -65,6 +65,15 @@ impl Mysql {
     }
 }
 
+/// What the servers cannot take for a name: they keep names in an encoding of three bytes a character.
+fn check_user(principal: &Principal) -> Result<(), TargetError> {
+    check_principal(principal, LONGEST_NAME)?;
+    if principal.username.chars().any(|c| c.len_utf8() > 3) {
+        return Err(TargetError::Settings("the user name holds a character that MySQL keeps in no name".to_owned()));
+    }
+    Ok(())
+}
+
 /// The operator's statements with their values; none if there are none.
 fn rendered(
     server: Server,
@@ -129,7 +138,7 @@ impl Target for Mysql {
 
     fn create<'a>(&'a self, principal: &'a Principal, statements: &'a Statements) -> Outcome<'a, ()> {
         Box::pin(self.limits().within(async {
-            check_principal(principal, LONGEST_NAME)?;
+            check_user(principal)?;
             let (mut lease, server) = self.session().await?;
             let expiration = expiration(principal.expires);
             let values = values(principal, expiration.as_deref());
@@ -164,7 +173,7 @@ impl Target for Mysql {
 
     fn set_password<'a>(&'a self, principal: &'a Principal, statements: &'a Statements) -> Outcome<'a, ()> {
         Box::pin(self.limits().within(async {
-            check_principal(principal, LONGEST_NAME)?;
+            check_user(principal)?;
             let (mut lease, server) = self.session().await?;
             let expiration = expiration(principal.expires);
             let values = values(principal, expiration.as_deref());
@@ -179,7 +188,7 @@ impl Target for Mysql {
 
     fn add_password<'a>(&'a self, principal: &'a Principal) -> Outcome<'a, ()> {
         Box::pin(self.limits().within(async {
-            check_principal(principal, LONGEST_NAME)?;
+            check_user(principal)?;
             let (mut lease, server) = self.session().await?;
             if !server.has_two_passwords() {
                 return lease.settle(Err(accounts::one_password(server)));
@@ -197,7 +206,7 @@ impl Target for Mysql {
 
     fn keep_only_password<'a>(&'a self, principal: &'a Principal) -> Outcome<'a, ()> {
         Box::pin(self.limits().within(async {
-            check_principal(principal, LONGEST_NAME)?;
+            check_user(principal)?;
             let (mut lease, server) = self.session().await?;
             let outcome = accounts::keep_only_password(&mut lease, server, principal).await;
             lease.settle(outcome)
@@ -213,7 +222,7 @@ impl Target for Mysql {
 
     fn create_member<'a>(&'a self, principal: &'a Principal, owner_role: &'a str) -> Outcome<'a, ()> {
         Box::pin(self.limits().within(async move {
-            check_principal(principal, LONGEST_NAME)?;
+            check_user(principal)?;
             check_name(owner_role, LONGEST_NAME)?;
             let (mut lease, server) = self.session().await?;
             let statements = accounts::member(server, principal, owner_role);

@@ -15,7 +15,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -52,6 +52,7 @@ pub struct Server {
     input: Mutex<ChildStdin>,
     output: Mutex<BufReader<std::process::ChildStdout>>,
     about: Value,
+    pid: AtomicU64,
     kind: TargetKind,
 }
 
@@ -73,7 +74,8 @@ impl Server {
         let input = Mutex::new(child.stdin.take().unwrap());
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let about = description(&mut output);
-        Self { child, input, output: Mutex::new(output), about, kind }
+        let pid = AtomicU64::new(pid_in(&about));
+        Self { child, input, output: Mutex::new(output), about, pid, kind }
     }
 
     pub fn text(&self, name: &str) -> &str {
@@ -90,12 +92,13 @@ impl Server {
 
     pub fn restart(&self) {
         self.input.lock().unwrap().write_all(b"restart\n").unwrap();
-        description(&mut *self.output.lock().unwrap());
+        let about = description(&mut *self.output.lock().unwrap());
+        self.pid.store(pid_in(&about), Ordering::Relaxed);
     }
 
     /// Stops or continues the server, with its processes for connections.
     pub fn signal(&self, name: &str) {
-        let pid = self.about["pid"].as_u64().unwrap();
+        let pid = self.pid.load(Ordering::Relaxed);
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let all = children.split_whitespace().map(str::to_owned).chain([pid.to_string()]);
         // One that ended in between is no concern.
@@ -137,6 +140,10 @@ impl Drop for Server {
         let _ = self.input.lock().unwrap().write_all(b"stop\n");
         let _ = self.child.wait();
     }
+}
+
+fn pid_in(about: &Value) -> u64 {
+    about["pid"].as_u64().unwrap()
 }
 
 fn description(output: &mut impl BufRead) -> Value {
