@@ -12,9 +12,8 @@ use keyturn_core::{
     surroundings::Surroundings,
 };
 use keyturn_server::{
-    api::Api,
+    api::{Api, ApiSettings},
     audit_device::Devices,
-    aws::AwsSettings,
     limits::Limits,
     outbound::Http,
     shutdown::{Reloads, ShutdownSignal},
@@ -205,12 +204,12 @@ impl Ready {
         devices: Vec<ConfiguredDevice>,
         bound: Vec<Bound>,
         limits: Limits,
-        aws: AwsSettings,
+        settings: ApiSettings,
     ) -> Result<Self, StartError> {
         let told = sanitized(&node.status(), &bound, &limits);
         let vault = vault::Api::with_configuration(Arc::clone(&node), limits.clone(), told)
             .map_err(|error| StartError::Routes(error.to_string()))?;
-        let api = Api::new(vault, Arc::clone(&node), limits.clone(), aws);
+        let api = Api::new(vault, Arc::clone(&node), limits.clone(), settings);
         let shutdown = serving::take_signals(&bound, reloads(&node, devices))?;
         Ok(Self { node, bound, api, limits, shutdown })
     }

@@ -20,6 +20,7 @@ use crate::{
     password::PasswordPolicies,
     policies::Policies,
     policy::Acl,
+    project::Projects,
     quota::Quotas,
     secret::SecretString,
     settings::Settings,
@@ -46,6 +47,7 @@ pub struct Core {
     wrapping: Wrapping,
     leases: Leases,
     access_keys: AccessKeys,
+    projects: Projects,
     audit_devices: AuditDevices,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
@@ -101,6 +103,7 @@ impl Core {
             settings: Settings::load(Arc::clone(&store)).await?,
             oidc: Oidc::load(Arc::clone(&store), Arc::clone(&identity)).await?,
             access_keys: AccessKeys::new(Arc::clone(&store), Arc::clone(&tokens)),
+            projects: Projects::new(Arc::clone(&store)),
             store,
             mounts,
             policies,
@@ -356,6 +359,12 @@ impl Core {
     #[must_use]
     pub fn access_keys(&self) -> &AccessKeys {
         &self.access_keys
+    }
+
+    /// The projects, environments and configs.
+    #[must_use]
+    pub fn projects(&self) -> &Projects {
+        &self.projects
     }
 
     /// The audit devices.

@@ -28,6 +28,7 @@
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
 //! kv/<uuid>/purge/<seconds>/<name>         a secret that may be removed by then; seconds as 16 hex digits
 //! kv/<uuid>/flat/<name>                    an unversioned secret
+//! kv/<uuid>/project/<name>                 a project with its environments and configs (project::Project)
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
 //! auth/<uuid>/secret-id/<series>/<hash>    a secret id (login::approle::SecretId) of the role with this series
@@ -182,6 +183,15 @@ pub(crate) fn kv_purges(mount: &str) -> Key {
 
 pub(crate) fn kv_purge(mount: &str, at: Timestamp, name: &str) -> Key {
     format!("kv/{mount}/purge/{:016x}/{name}", at.as_second().max(0)).into_bytes()
+}
+
+/// The prefix of all projects of a mount.
+pub(crate) fn projects(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/project/"])
+}
+
+pub(crate) fn project(mount: &str, name: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/project/", name.as_bytes()])
 }
 
 /// The prefix of all secrets of an unversioned mount.

@@ -5,8 +5,8 @@
 //! [`outbound::Outbound`], [`target::Targets`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
-//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`], [`identity`] and [`access_key`] are
-//! what it can do with one.
+//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`], [`identity`], [`access_key`] and
+//! [`project`] are what it can do with one.
 
 pub mod access_key;
 pub mod audit;
@@ -32,6 +32,7 @@ pub mod outbound;
 pub mod password;
 pub mod policies;
 pub mod policy;
+pub mod project;
 pub mod quota;
 pub mod random;
 pub mod seal;

@@ -19,6 +19,7 @@ use crate::{
             DEFAULT, DEFAULT_TEXT, NameError, NameUse, RESPONSE_WRAPPING, RESPONSE_WRAPPING_TEXT, ROOT, validate_name,
         },
     },
+    project,
     store::{Store, StoreError},
 };
 
@@ -51,7 +52,7 @@ struct Snapshot {
 
 impl Snapshot {
     fn held(&self, names: &[String]) -> Vec<Arc<Policy>> {
-        names.iter().filter_map(|name| self.policies.get(name).cloned()).collect()
+        names.iter().filter_map(|name| self.policies.get(name).cloned().or_else(|| project::policy_of(name))).collect()
     }
 
     fn acl(&self, names: &[String]) -> Arc<Acl> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /v1/…                                                       Vault
+//! /v3/…                                                       Doppler, unless it is signed for AWS
 //! POST / , GET /?Action=… , X-Amz-Target , a SigV4 signature   AWS
 //! anything else                                               Vault, which says what there is
 //! ```
@@ -19,6 +20,7 @@ use tower_service::Service;
 
 use crate::{
     aws::{self, AwsSettings},
+    doppler::{self, DopplerSettings},
     limits::Limits,
     vault,
 };
@@ -28,15 +30,26 @@ use crate::{
 pub struct Api {
     vault: vault::Api,
     aws: aws::Api,
+    doppler: doppler::Api,
+}
+
+/// What the protocols are told where the server is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApiSettings {
+    /// The AWS APIs.
+    pub aws: AwsSettings,
+    /// The Doppler API.
+    pub doppler: DopplerSettings,
 }
 
 impl Api {
     /// The protocols of one node, one of which is made already.
     #[must_use]
-    pub fn new(vault: vault::Api, node: Arc<Node>, limits: Limits, aws: AwsSettings) -> Self {
-        let aws = aws::Api::new(node, limits, aws);
+    pub fn new(vault: vault::Api, node: Arc<Node>, limits: Limits, settings: ApiSettings) -> Self {
+        let doppler = doppler::Api::new(Arc::clone(&node), limits.clone(), settings.doppler);
+        let aws = aws::Api::new(node, limits, settings.aws);
         vault.tell_of(aws.requests());
-        Self { vault, aws }
+        Self { vault, aws, doppler }
     }
 }
 
@@ -50,7 +63,13 @@ impl Service<Request<Body>> for Api {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if is_aws(&request) { self.aws.call(request) } else { self.vault.call(request) }
+        if is_aws(&request) {
+            self.aws.call(request)
+        } else if request.uri().path().starts_with("/v3/") {
+            self.doppler.call(request)
+        } else {
+            self.vault.call(request)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod api;
 pub mod audit_device;
 pub mod aws;
 mod client_certificate;
+pub mod doppler;
 pub mod limits;
 pub mod listener;
 pub mod outbound;

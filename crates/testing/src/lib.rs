@@ -24,8 +24,7 @@ use keyturn_core::{
     surroundings::Surroundings,
 };
 use keyturn_server::{
-    api::Api,
-    aws::AwsSettings,
+    api::{Api, ApiSettings},
     limits::Limits,
     listener,
     shutdown::{self, ShutdownTrigger},
@@ -135,7 +134,7 @@ impl TestServer {
         let limits = Limits::default();
         let vault = vault::Api::new(Arc::clone(&store.node), limits.clone())
             .map_err(|error| StartError::Routes(error.to_string()))?;
-        let api = Api::new(vault, Arc::clone(&store.node), limits.clone(), AwsSettings::default());
+        let api = Api::new(vault, Arc::clone(&store.node), limits.clone(), ApiSettings::default());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (shutdown, signal) = shutdown::channel();

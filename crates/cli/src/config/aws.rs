@@ -91,7 +91,7 @@ fn region(section: &mut Section<'_, '_>) -> Option<String> {
 }
 
 /// A mount's path, with its slash.
-fn mount(section: &mut Section<'_, '_>) -> Option<String> {
+pub(super) fn mount(section: &mut Section<'_, '_>) -> Option<String> {
     let At { value, span } = section.text("mount", MOUNT)?;
     let path = value.trim_matches('/');
     if path.is_empty() || path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {

@@ -6,13 +6,14 @@
 
 mod audit;
 mod aws;
+mod doppler;
 mod reader;
 mod sections;
 mod units;
 
 use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf};
 
-use keyturn_server::{aws::AwsSettings, limits::Limits};
+use keyturn_server::{api::ApiSettings, limits::Limits};
 use toml::de::DeTable;
 
 use self::reader::{Problems, Section};
@@ -48,7 +49,8 @@ pub(crate) struct Config {
     pub(crate) audit: Vec<AuditConfig>,
     pub(crate) limits: Limits,
     pub(crate) log: LogConfig,
-    pub(crate) aws: AwsSettings,
+    /// What the protocols are told.
+    pub(crate) api: ApiSettings,
 }
 
 /// Where sealed records are kept.

@@ -2,16 +2,16 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive};
 
-use keyturn_server::limits::Limits;
+use keyturn_server::{api::ApiSettings, limits::Limits};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, audit, aws,
+    Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, audit, aws, doppler,
     reader::{At, Schema, Section},
 };
 
 pub(super) static TOP: Schema =
-    Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws"] };
+    Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws", "doppler"] };
 pub(super) static STORAGE: Schema = Schema { section: "[storage]", keys: &["type", "path", "cache_size"] };
 pub(super) static LISTENER: Schema = Schema {
     section: "[[listener]]",
@@ -61,7 +61,9 @@ pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
     let limits = top.table("limits", &LIMITS).map(limits).unwrap_or_default();
     let log = top.table("log", &LOG).map_or_else(default_log, log);
     let aws = top.table("aws", &aws::AWS).map(aws::read).unwrap_or_default();
-    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, aws })
+    let doppler = top.table("doppler", &doppler::DOPPLER).map(doppler::read).unwrap_or_default();
+    let api = ApiSettings { aws, doppler };
+    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, api })
 }
 
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use super::{reader::Schema, *};
 
 const DOC: &str = include_str!("../../../../docs/configuration.md");
 
-static SCHEMAS: [&Schema; 11] = [
+static SCHEMAS: [&Schema; 12] = [
     &sections::TOP,
     &sections::STORAGE,
     &sections::LISTENER,
@@ -18,6 +18,7 @@ static SCHEMAS: [&Schema; 11] = [
     &aws::AWS,
     &aws::REPLICA,
     &aws::ACCOUNT,
+    &doppler::DOPPLER,
 ];
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -62,7 +63,7 @@ fn a_region_has_one_mount() {
     let text = "[aws]\nregion = \"eu-west-1\"\naccount_id = \"123456789012\"\nmount = \"/team/kv\"\n\
                 [[aws.replica]]\nregion = \"us-east-1\"\nmount = \"us\"\n\
                 [[aws.account]]\naccount_id = \"210987654321\"\nmount = \"other\"\n";
-    let aws = parse(&format!("{MEMORY}{text}")).expect("config").aws;
+    let aws = parse(&format!("{MEMORY}{text}")).expect("config").api.aws;
     assert_eq!((aws.region.as_str(), aws.mount.as_str()), ("eu-west-1", "team/kv/"));
     assert_eq!(aws.region_mounts, [("us-east-1".to_owned(), "us/".to_owned())].into());
     assert_eq!(aws.account_mounts, [("210987654321".to_owned(), "other/".to_owned())].into());

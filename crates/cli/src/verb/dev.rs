@@ -12,7 +12,7 @@ use keyturn_core::{
     node::{Node, NodeOptions},
     secret::SecretString,
 };
-use keyturn_server::{aws::AwsSettings, limits::Limits};
+use keyturn_server::{api::ApiSettings, limits::Limits};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -84,7 +84,7 @@ impl Dev {
         let node = bootstrap::start(&storage, &seal, devices.clone(), NodeOptions::default()).await?;
         let kept = if node.status().initialized { kept.again() } else { kept };
         let token = prepare(&node, self.root_token.clone()).await?;
-        let ready = Ready::new(node, devices, bound, Limits::default(), AwsSettings::default())?;
+        let ready = Ready::new(node, devices, bound, Limits::default(), ApiSettings::default())?;
         print(&banner(address, &token, &kept));
         ready.serve().await;
         Ok(())

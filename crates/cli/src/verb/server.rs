@@ -65,6 +65,6 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let options = NodeOptions { open_ceremonies: config.open_ceremonies };
     let node = bootstrap::start(&config.storage, &config.seal, devices.clone(), options).await?;
     bootstrap::report_state(&node.status());
-    Ready::new(node, devices, bound, config.limits, config.aws)?.serve().await;
+    Ready::new(node, devices, bound, config.limits, config.api)?.serve().await;
     Ok(())
 }

@@ -102,6 +102,7 @@ impl Core {
             None => None,
             Some(Credential::Token(token)) => self.tokens().resolve(token).await?,
             Some(Credential::AccessKey(proven)) => Some(proven.presented.clone()),
+            Some(Credential::Known(known)) => Some(known.presented.clone()),
         };
         let Some(mut presented) = presented else { return Ok(None) };
         let address = exchange.ask.remote.map(|remote| remote.ip());

@@ -9,6 +9,7 @@
 
 mod admit;
 mod exchange;
+mod known;
 mod permit;
 mod special;
 
@@ -19,6 +20,7 @@ use std::{
 
 pub use admit::Refusal;
 pub use exchange::{Answer, Exchange};
+pub use known::Known;
 pub use permit::Permit;
 
 use crate::{
@@ -73,6 +75,7 @@ impl<'a> Ask<'a> {
     pub(crate) fn token(&self) -> Option<&'a SecretString> {
         match self.credential {
             Some(Credential::Token(token)) => Some(token),
+            Some(Credential::Known(known)) => Some(&known.token),
             Some(Credential::AccessKey(_)) | None => None,
         }
     }
@@ -85,6 +88,8 @@ pub enum Credential<'a> {
     Token(&'a SecretString),
     /// The proof that the request was signed with an access key.
     AccessKey(&'a Proven),
+    /// A token that was looked up already.
+    Known(&'a Known),
 }
 
 /// Who asks: a token that was good when the request came.

@@ -117,6 +117,10 @@ impl Kv {
     pub(crate) async fn exists(&self, mount: &Mount, rest: &str) -> Result<bool, StoreError> {
         let key = match (mount.engine, rest.split_once('/')) {
             (Engine::Kv1, _) => keys::kv_flat(&mount.uuid, rest),
+            // No secret's name ends with a slash, but a project's place does.
+            (_, Some(("metadata", name))) if name.ends_with('/') => {
+                keys::project(&mount.uuid, name.trim_end_matches('/'))
+            }
             (_, Some(("data" | "metadata", name))) => keys::kv_meta(&mount.uuid, name),
             // The engine has no say for its other paths: a write is an update.
             _ => return Ok(true),

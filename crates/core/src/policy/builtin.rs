@@ -139,6 +139,9 @@ pub enum NameError {
         /// The policy.
         name: &'static str,
     },
+    /// It is the scope of tokens, which the server makes by itself.
+    #[error("a policy name cannot begin with \"config-scope:\": such policies are made with the tokens of configs")]
+    Reserved,
     /// No token gets it but by wrapping.
     #[error("cannot assign policy {name:?}: it is for wrapping tokens alone")]
     Unassignable {
@@ -163,6 +166,9 @@ pub fn validate_name(name: &str, purpose: NameUse) -> Result<String, NameError> 
         return Err(NameError::BadCharacter { found });
     }
     let name = name.to_lowercase();
+    if purpose != NameUse::Read && crate::project::is_scope(&name) {
+        return Err(NameError::Reserved);
+    }
     let built_in = [ROOT, DEFAULT, RESPONSE_WRAPPING].into_iter().find(|built_in| *built_in == name);
     match (built_in, purpose) {
         (Some(name @ (ROOT | RESPONSE_WRAPPING)), NameUse::Write) => Err(NameError::Immutable { name }),
@@ -200,6 +206,7 @@ mod tests {
             ("DEFAULT", [true, true, false, true]),
             (" response-Wrapping", [true, false, false, false]),
             ("other", [true; 4]),
+            ("Config-Scope:read:secret/a/b", [true, false, false, false]),
         ] {
             assert_eq!([Read, Write, Delete, Assign].map(|purpose| ok(name, purpose).is_some()), allowed, "{name}");
         }

@@ -10,12 +10,18 @@ const MAX_VALUES: usize = 20_000;
 
 /// Whether `text` is one JSON object, no deeper than `depth`. The message names the place, never what stands there.
 pub(super) fn check_json(text: &[u8], depth: usize) -> Result<(), Failure> {
+    problem_of(text, depth)
+        .map_or(Ok(()), |problem| Err(Failure::bad_request(format!("error parsing JSON: {problem}"))))
+}
+
+/// What is wrong with `text`, which must be one JSON object.
+pub(crate) fn problem_of(text: &[u8], depth: usize) -> Option<String> {
     let (deepest, values) = measure(text);
     if deepest > depth {
-        return Err(Failure::bad_request(format!("error parsing JSON: nested deeper than {depth} levels")));
+        return Some(format!("nested deeper than {depth} levels"));
     }
     if values > MAX_VALUES {
-        return Err(Failure::bad_request(format!("error parsing JSON: more than {MAX_VALUES} values")));
+        return Some(format!("more than {MAX_VALUES} values"));
     }
     if let Err(error) = json::check(text) {
         let what = match error.classify() {
@@ -23,12 +29,12 @@ pub(super) fn check_json(text: &[u8], depth: usize) -> Result<(), Failure> {
             _ => "syntax error",
         };
         let (line, column) = (error.line(), error.column());
-        return Err(Failure::bad_request(format!("error parsing JSON: {what} at line {line}, column {column}")));
+        return Some(format!("{what} at line {line}, column {column}"));
     }
-    if !text.starts_with(b"{") {
-        return Err(Failure::bad_request("error parsing JSON: the body must be a JSON object"));
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Some("the body must be a JSON object".to_owned());
     }
-    std::str::from_utf8(text).map(|_| ()).map_err(|_| Failure::bad_request("error parsing JSON: not valid UTF-8"))
+    std::str::from_utf8(text).err().map(|_| "not valid UTF-8".to_owned())
 }
 
 /// How deep brackets are nested, and how many values there can be, outside of strings.

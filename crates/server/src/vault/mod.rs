@@ -16,7 +16,7 @@ mod fields;
 mod help;
 mod identity;
 mod in_flight;
-mod json_check;
+pub(crate) mod json_check;
 mod kv;
 mod metrics;
 mod rate_limit;

@@ -1,0 +1,186 @@
+//! One request under way: who asks, about which project and config, and how it gets through the door.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use hyper::{HeaderMap, Method, StatusCode};
+use keyturn_core::{
+    audit::HeaderRecord,
+    core::Core,
+    door::{Answer, Ask, Credential, Exchange, Known, Permit},
+    policy::Operation,
+    project::ConfigScope,
+    secret::SecretBytes,
+};
+
+use super::{Doppler, Outcome, error::Failure, reply::Reply, request::Parameters};
+
+/// One request, whole, and the open store.
+pub(crate) struct Call {
+    pub(super) doppler: Arc<Doppler>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) request_id: String,
+    pub(crate) method: Method,
+    /// What follows `/v3/`.
+    pub(crate) path: String,
+    pub(crate) parameters: Parameters,
+    pub(crate) headers: HeaderMap,
+    pub(crate) remote: Option<SocketAddr>,
+    /// Those of its headers that the audit log records.
+    pub(crate) recorded: Vec<HeaderRecord>,
+    /// Whose token it carries. Only paths that need no token are served without.
+    pub(super) known: Option<Known>,
+}
+
+/// The config that a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) project: String,
+    pub(crate) config: String,
+}
+
+impl Call {
+    /// Who asks.
+    pub(crate) fn known(&self) -> Result<&Known, Failure> {
+        self.known.as_ref().ok_or_else(Failure::unauthenticated)
+    }
+
+    /// The one config that the caller's token is for, if it is for one.
+    pub(crate) fn scope(&self) -> Option<ConfigScope> {
+        self.known.as_ref().and_then(Known::scope)
+    }
+
+    /// The mount that is served.
+    pub(crate) fn mount(&self) -> &str {
+        &self.doppler.settings.mount
+    }
+
+    /// What clients are told of the place that they talk to.
+    pub(crate) fn workplace(&self) -> &str {
+        &self.doppler.settings.workplace
+    }
+
+    /// The path of a project in the area that structure is asked about.
+    pub(crate) fn project_path(&self, project: &str) -> String {
+        format!("{}metadata/{project}/", self.mount())
+    }
+
+    /// The path of a config in an area of the mount: `data` for what it holds, `metadata` for what is said about it.
+    pub(crate) fn config_path(&self, area: &str, target: &Target) -> String {
+        format!("{}{area}/{}/{}", self.mount(), target.project, target.config)
+    }
+
+    /// The project that the request names, or that of the caller's token.
+    pub(crate) fn project(&self) -> Result<String, Failure> {
+        let named = self.parameters.text("project")?;
+        let Some(scope) = self.scope() else {
+            return checked("project", named.ok_or_else(|| Failure::bad_request("You must specify a project"))?);
+        };
+        match named {
+            Some(project) if project != scope.project => Err(no_access("project", &project)),
+            _ if scope.mount != self.mount() => Err(no_access("project", &scope.project)),
+            _ => Ok(scope.project),
+        }
+    }
+
+    /// The config that the request names, or that of the caller's token. Another than the token's is an error, never
+    /// silently its own.
+    pub(crate) fn target(&self) -> Result<Target, Failure> {
+        let project = self.project()?;
+        let named = self.parameters.text("config")?;
+        let config = match (self.scope(), named) {
+            (Some(scope), Some(config)) if config != scope.config => return Err(no_access("config", &config)),
+            (Some(scope), _) => scope.config,
+            (None, Some(config)) => checked("config", config)?,
+            (None, None) => return Err(Failure::bad_request("You must specify a config")),
+        };
+        Ok(Target { project, config })
+    }
+
+    /// Passes the door, does the work, and lets its answer out once it is recorded.
+    pub(crate) async fn through<W: Future<Output = Outcome>>(
+        &self,
+        operation: Operation,
+        path: &str,
+        work: impl FnOnce(Permit) -> W,
+    ) -> Outcome {
+        self.through_with(operation, path, self.parameters.told(), work).await
+    }
+
+    /// The same, with something else told to policies and the audit log than what the client sent.
+    pub(crate) async fn through_with<W: Future<Output = Outcome>>(
+        &self,
+        operation: Operation,
+        path: &str,
+        told: &SecretBytes,
+        work: impl FnOnce(Permit) -> W,
+    ) -> Outcome {
+        let (exchange, permit) = self.admit(operation, path, told).await?;
+        let outcome = work(permit).await;
+        self.conclude(exchange, outcome).await
+    }
+
+    /// Through the door. Who is refused finds it in the audit log, as does everybody else: see [`Call::conclude`].
+    pub(crate) async fn admit<'e>(
+        &'e self,
+        operation: Operation,
+        path: &'e str,
+        told: &'e SecretBytes,
+    ) -> Result<(Exchange<'e>, Permit), Failure> {
+        let ask = self.ask(operation, path, told);
+        let (exchange, admitted) = self.core.admit(ask).await;
+        match admitted {
+            Ok(permit) => Ok((exchange, permit)),
+            Err(refusal) => match self.conclude(exchange, Err(Failure::from(refusal))).await {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Failure::new(StatusCode::FORBIDDEN, "permission denied")),
+            },
+        }
+    }
+
+    pub(super) fn ask<'e>(&'e self, operation: Operation, path: &'e str, told: &'e SecretBytes) -> Ask<'e> {
+        Ask {
+            request_id: &self.request_id,
+            operation,
+            path,
+            credential: self.known.as_ref().map(Credential::Known),
+            remote: self.remote,
+            data: told,
+            headers: &self.recorded,
+            wrap_ttl: None,
+        }
+    }
+
+    /// Whether the caller may do something besides; recorded as a request of its own.
+    pub(crate) async fn permitted(&self, operation: Operation, path: &str) -> Result<(), Failure> {
+        let done = |permit: Permit| async {
+            permit.spend();
+            Ok(Reply::nothing())
+        };
+        self.through(operation, path, done).await.map(|_| ())
+    }
+
+    /// Records what came of it, before it leaves.
+    pub(crate) async fn conclude(&self, exchange: Exchange<'_>, outcome: Outcome) -> Outcome {
+        let error = outcome.as_ref().err().map(Failure::text);
+        let data = outcome.as_ref().ok().map(Reply::audited);
+        match exchange.conclude(Answer { data, error: error.as_deref(), ..Answer::default() }).await {
+            Ok(()) => outcome,
+            Err(error) => Err(Failure::internal(&error, &self.request_id)),
+        }
+    }
+}
+
+fn no_access(what: &str, name: &str) -> Failure {
+    let name: String = name.chars().take(80).collect();
+    Failure::forbidden(format!("This token does not have access to requested {what} '{name}'"))
+}
+
+/// A name that becomes one part of a path.
+pub(super) fn checked(what: &str, name: String) -> Result<String, Failure> {
+    let unfit = name.len() > 80 || matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\\']);
+    if unfit || name.chars().any(char::is_control) {
+        let shown: String = name.chars().take(80).collect();
+        return Err(Failure::not_found(format!("Could not find requested {what} '{}'", shown.escape_debug())));
+    }
+    Ok(name)
+}
