@@ -103,7 +103,7 @@ impl Core {
             settings: Settings::load(Arc::clone(&store)).await?,
             oidc: Oidc::load(Arc::clone(&store), Arc::clone(&identity)).await?,
             access_keys: AccessKeys::new(Arc::clone(&store), Arc::clone(&tokens)),
-            projects: Projects::new(Arc::clone(&store)),
+            projects: Projects::load(Arc::clone(&store), Arc::clone(&tokens), &mounts).await?,
             store,
             mounts,
             policies,
@@ -140,6 +140,7 @@ impl Core {
             last_renewal: None,
             entity_id: String::new(),
             access_key: None,
+            named: None,
         };
         self.tokens.issue(entry, id).await
     }
@@ -183,6 +184,7 @@ impl Core {
         let heads = self.audit_devices.save_heads().await;
         self.kv.flush_accesses().await?;
         self.access_keys.flush_uses().await?;
+        self.projects.flush_fetches(&self.mounts).await?;
         heads
     }
 
@@ -217,6 +219,7 @@ impl Core {
                 self.store.delete_below(&prefix).await?;
             }
             if let Some(uuid) = &left.uuid {
+                self.tokens.revoke_named_below(&format!("config/{uuid}/")).await?;
                 self.quotas.forget_mount(uuid).await?;
             }
             self.store.delete(keys::join(&[keys::SWEEPS, &name])).await?;

@@ -19,6 +19,7 @@
 //! token/lease/<path>/h<hash>               tokens that end, by the path that issued them (lease)
 //! token/leases-indexed                     the index above is complete
 //! token/role/<name>                        a token role
+//! token/named/<group>/<slug>               a token that is listed by a name (token::NamedToken)
 //! cubbyhole/<hash>/<name>                  what a token keeps in its cubbyhole
 //! wrapping/<hash>                          the answer that a wrapping token stands for (wrapping)
 //! access-key/id/<id>                       an access key (access_key::AccessKey), without its secret
@@ -29,6 +30,7 @@
 //! kv/<uuid>/purge/<seconds>/<name>         a secret that may be removed by then; seconds as 16 hex digits
 //! kv/<uuid>/flat/<name>                    an unversioned secret
 //! kv/<uuid>/project/<name>                 a project with its environments and configs (project::Project)
+//! kv/<uuid>/activity/<nanoseconds>-<random>   a change of structure (project::Activity); nanoseconds as 16 hex digits
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
 //! auth/<uuid>/secret-id/<series>/<hash>    a secret id (login::approle::SecretId) of the role with this series
@@ -134,6 +136,11 @@ pub(crate) fn token_lease(path: &str, id: &str) -> Key {
     join(&[TOKEN_LEASES, path.as_bytes(), b"/h", id.as_bytes()])
 }
 
+/// The record of a token that is listed by a name, or the prefix of a group's.
+pub(crate) fn named_token(place: &str) -> Key {
+    join(&[b"token/named/", place.as_bytes()])
+}
+
 /// The prefix of all that a token keeps in its cubbyhole.
 pub(crate) fn cubbyhole(token: &str) -> Key {
     join(&[b"cubbyhole/", token.as_bytes(), b"/"])
@@ -192,6 +199,15 @@ pub(crate) fn projects(mount: &str) -> Key {
 
 pub(crate) fn project(mount: &str, name: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/project/", name.as_bytes()])
+}
+
+/// The prefix of what happened to the structure of a mount.
+pub(crate) fn activities(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/activity/"])
+}
+
+pub(crate) fn activity(mount: &str, id: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/activity/", id.as_bytes()])
 }
 
 /// The prefix of all secrets of an unversioned mount.

@@ -223,6 +223,7 @@ fn entry(path: &str, ttl: u64, created: Timestamp, accessor: String) -> Entry {
         last_renewal: None,
         entity_id: String::new(),
         access_key: None,
+        named: None,
     }
 }
 

@@ -83,6 +83,10 @@ impl Core {
         // A wrapping token that was good a moment ago and is not now was used by somebody else.
         let unknown = if unwraps_own { Refusal::NotWrapping } else { Refusal::Denied };
         let caller = self.identify(exchange, true).await?.ok_or(unknown)?;
+        let address = exchange.ask.remote.map(|remote| remote.ip());
+        if engine == Engine::Kv2 && !self.projects().trusts(&routed.mount, rest, address) {
+            return Err(Refusal::Denied);
+        }
         exchange.operation = self.create_or_update(exchange.ask.operation, &routed, rest, &caller).await?;
         let grant = ask_policy(exchange, &caller, exchange.operation).ok_or(Refusal::Denied)?;
         if special::needs_sudo(engine, rest) && !grant.sudo && !grant.root {

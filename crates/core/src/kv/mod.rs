@@ -17,6 +17,7 @@ mod metadata;
 mod ordered;
 mod payload;
 mod read;
+pub(crate) mod relocate;
 mod replica;
 mod rotation;
 mod secret;

@@ -132,6 +132,7 @@ fn draft(proven: Proven<'_>, now: clock::Timestamp) -> Result<(Entry, Vec<String
         last_renewal: None,
         entity_id: String::new(),
         access_key: None,
+        named: None,
     };
     Ok((entry, granted.warning.into_iter().collect()))
 }

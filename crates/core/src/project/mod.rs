@@ -18,23 +18,36 @@
 //! | a project, its environments, the list of its configs | `MOUNT/metadata/PROJECT/` |
 //! | a config | `MOUNT/metadata/PROJECT/CONFIG` |
 
+mod activity;
+mod configs;
+mod draft;
+mod fetches;
 mod names;
+mod projects;
 mod record;
 mod scope;
+mod tokens;
+mod trusted;
 mod view;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-pub use names::{MAX_CONFIG, MAX_ENVIRONMENT, MAX_PROJECT};
+pub use activity::Activity;
+pub use names::{MAX_CONFIG, MAX_ENVIRONMENT, MAX_PROJECT, slug_of};
+pub use projects::EnvironmentChange;
 pub use record::{Config, ConfigName, Environment, Project};
 pub use scope::{Access, ConfigScope};
 pub(crate) use scope::{is_scope, policy_of, scope_of};
+pub use tokens::{NewServiceToken, ServiceToken};
 pub use view::{ConfigView, EnvironmentView, ProjectSummary, ProjectView};
 
+use self::{fetches::Fetches, trusted::Trusted};
 use crate::{
     door::Permit,
-    mount::{Engine, Mount},
+    keys,
+    mount::{Engine, Mount, Mounts},
     store::{Store, StoreError},
+    token::Tokens,
 };
 
 /// An operation on structure failed.
@@ -90,11 +103,25 @@ impl ProjectError {
 /// The projects of all mounts.
 pub struct Projects {
     store: Arc<Store>,
+    tokens: Arc<Tokens>,
+    trusted: Trusted,
+    fetches: Fetches,
 }
 
 impl Projects {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    pub(crate) async fn load(store: Arc<Store>, tokens: Arc<Tokens>, mounts: &Mounts) -> Result<Self, StoreError> {
+        let projects = Self { store, tokens, trusted: Trusted::default(), fetches: Fetches::default() };
+        for mount in mounts.all().into_iter().filter(|mount| mount.engine == Engine::Kv2) {
+            for (name, record) in projects.store.read_all::<Project>(&keys::projects(&mount.uuid)).await? {
+                projects.trusted.learn(&mount.uuid, &String::from_utf8_lossy(&name), Some(&record));
+            }
+        }
+        Ok(projects)
+    }
+
+    /// Whether a path below a mount may be used from an address, as far as its config says.
+    pub(crate) fn trusts(&self, mount: &Mount, rest: &str, address: Option<IpAddr>) -> bool {
+        self.trusted.allows(&mount.uuid, rest, address)
     }
 }
 

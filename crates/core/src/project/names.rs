@@ -51,7 +51,8 @@ pub(super) fn environment_of<'a>(config: &'a str, known: impl Iterator<Item = &'
 }
 
 /// A slug from a name that people gave: lower case, with dashes for what cannot be in one.
-pub(super) fn slug_of(name: &str) -> String {
+#[must_use]
+pub fn slug_of(name: &str) -> String {
     let mut slug = String::new();
     for c in name.trim().chars() {
         let c = c.to_ascii_lowercase();

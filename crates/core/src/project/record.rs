@@ -91,6 +91,9 @@ pub struct Config {
     /// When it was last fetched.
     #[serde(with = "nanos::option")]
     pub last_fetch: Option<Timestamp>,
+    /// Whether it was made as a branch: it has what its root has where it has nothing of its own.
+    #[serde(default)]
+    pub branch: bool,
 }
 
 impl Config {
@@ -105,6 +108,7 @@ impl Config {
             trusted: Vec::new(),
             initial_fetch: None,
             last_fetch: None,
+            branch: false,
         }
     }
 

@@ -68,9 +68,9 @@ pub struct ConfigView {
     pub initial_fetch: Option<Timestamp>,
     /// When it was last fetched.
     pub last_fetch: Option<Timestamp>,
-    /// Whether it was made as a config. A branch that merely is a secret of that name, written through another door,
-    /// does not inherit its root's secrets: whoever may write that one path may not read the root.
-    pub declared: bool,
+    /// Whether it was made as a branch. One that merely is a secret of that name, written through another door, does not
+    /// have its root's secrets: whoever may write that one path may not read the root.
+    pub branch: bool,
     /// The number of its secret's current version; 0: there is none.
     pub version: u64,
 }
@@ -85,7 +85,7 @@ impl ConfigView {
     /// The name of the config whose secrets it has where it has none of its own.
     #[must_use]
     pub fn inherits_root(&self) -> Option<&str> {
-        (self.declared && !self.is_root()).then_some(self.environment.as_str())
+        (self.branch && !self.is_root()).then_some(self.environment.as_str())
     }
 
     fn of_record(config: Config, version: u64) -> Self {
@@ -99,14 +99,14 @@ impl ConfigView {
             trusted: config.trusted,
             initial_fetch: config.initial_fetch,
             last_fetch: config.last_fetch,
-            declared: true,
+            branch: config.branch,
             version,
         }
     }
 
     fn of_secret(name: &str, environment: &str, secret: &Secret) -> Self {
         let config = Config::new(name, environment, secret.created);
-        Self { declared: false, ..Self::of_record(config, secret.current()) }
+        Self::of_record(config, secret.current())
     }
 }
 

@@ -442,6 +442,7 @@ pub(super) fn draft(
         last_renewal: None,
         entity_id: String::new(),
         access_key: None,
+        named: None,
     }
 }
 

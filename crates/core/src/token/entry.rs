@@ -87,6 +87,9 @@ pub struct Entry {
     /// The access key that stands for it. Such a token is not known to anybody: requests are signed with the key.
     #[serde(default)]
     pub access_key: Option<String>,
+    /// Where it is listed by a name, if it is: the end of the key of that record.
+    #[serde(default)]
+    pub named: Option<String>,
 }
 
 impl Entry {

@@ -4,6 +4,7 @@ mod create;
 mod entry;
 mod expire;
 mod lookup;
+mod named;
 mod remove;
 mod renew;
 mod revoke;
@@ -19,6 +20,8 @@ use ipnet::IpNet;
 pub use create::{CreateToken, Issued};
 pub use entry::{BATCH_PREFIX, Entry, SERVICE_PREFIX, TokenId, TokenKind};
 pub use lookup::Which;
+pub use named::NamedView;
+pub(crate) use named::{NamedToken, NewNamed};
 pub use role::{Role, RoleTokenType};
 
 use crate::{

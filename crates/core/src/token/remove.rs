@@ -96,6 +96,9 @@ impl Tokens {
         if let Some(key) = &entry.access_key {
             batch = batch.delete(keys::access_key(key)).delete(keys::access_key_secret(key));
         }
+        if let Some(place) = &entry.named {
+            batch = batch.delete(keys::named_token(place));
+        }
         if entry.is_wrapping() {
             return Ok(batch.delete(keys::wrapping(&id.0)));
         }

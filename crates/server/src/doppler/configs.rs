@@ -2,14 +2,15 @@
 
 use keyturn_core::{
     policy::Operation,
-    project::{ConfigView, ProjectView},
+    project::{ConfigName, ConfigView, ProjectView},
 };
 use keyturn_protocol::doppler::ConfigRef;
 use serde_json::json;
 
 use super::{
     Outcome,
-    call::{Call, Target},
+    call::{Call, Target, checked},
+    error::Failure,
     reply::Reply,
     shape,
 };
@@ -56,8 +57,7 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let target = call.target()?;
     call.through(Operation::Read, &call.config_path("metadata", &target), |permit| async {
         let (summary, config) = call.core.projects().read_config(permit).await?;
-        let config = shape::config(&summary.name, &config, Vec::new());
-        Ok(Reply::ok(&json!({ "config": config, "success": true })))
+        told(&summary.name, &config)
     })
     .await
 }
@@ -68,6 +68,81 @@ pub(super) async fn ping(call: &Call) -> Outcome {
     call.through(Operation::Read, &call.config_path("data", &target), |permit| async {
         permit.spend();
         Ok(Reply::ok(&json!({ "success": true })))
+    })
+    .await
+}
+
+fn told(project: &str, config: &ConfigView) -> Outcome {
+    Ok(Reply::ok(&json!({ "config": shape::config(project, config, Vec::new()), "success": true })))
+}
+
+/// Makes a branch of an environment.
+pub(super) async fn create(call: &Call) -> Outcome {
+    let (project, name) = (call.project()?, checked("config", call.parameters.required("name")?)?);
+    let environment = call.parameters.required("environment")?;
+    let target = Target { project, config: name };
+    call.through(Operation::Update, &call.config_path("metadata", &target), |permit| async {
+        told(&target.project, &call.core.projects().create_config(permit, &environment).await?)
+    })
+    .await
+}
+
+pub(super) async fn rename(call: &Call) -> Outcome {
+    let (target, name) = (call.target()?, checked("config", call.parameters.required("name")?)?);
+    call.through(Operation::Update, &call.config_path("metadata", &target), |permit| async {
+        told(&target.project, &call.core.projects().rename_config(permit, &name).await?)
+    })
+    .await
+}
+
+/// Copies a config as it is now.
+pub(super) async fn copy(call: &Call) -> Outcome {
+    let (target, name) = (call.target()?, checked("config", call.parameters.required("name")?)?);
+    call.through(Operation::Update, &call.config_path("metadata", &target), |permit| async {
+        told(&target.project, &call.core.projects().clone_config(permit, &name).await?)
+    })
+    .await
+}
+
+pub(super) async fn delete(call: &Call) -> Outcome {
+    let target = call.target()?;
+    call.through(Operation::Delete, &call.config_path("metadata", &target), |permit| async {
+        call.core.projects().delete_config(permit).await?;
+        Ok(Reply::ok(&json!({ "success": true })))
+    })
+    .await
+}
+
+/// Locks or unlocks a config.
+pub(super) async fn lock(call: &Call, locked: bool) -> Outcome {
+    let target = call.target()?;
+    call.through(Operation::Update, &call.config_path("metadata", &target), |permit| async {
+        told(&target.project, &call.core.projects().lock_config(permit, locked).await?)
+    })
+    .await
+}
+
+pub(super) async fn inheritable(call: &Call) -> Outcome {
+    let target = call.target()?;
+    let inheritable =
+        call.parameters.boolean("inheritable")?.ok_or_else(|| Failure::bad_request("inheritable is missing"))?;
+    call.through(Operation::Update, &call.config_path("metadata", &target), |permit| async {
+        told(&target.project, &call.core.projects().set_inheritable(permit, inheritable).await?)
+    })
+    .await
+}
+
+pub(super) async fn inherits(call: &Call) -> Outcome {
+    let target = call.target()?;
+    let bases = call.parameters.value::<Vec<ConfigRef>>("inherits", "a list of objects with project and config")?;
+    let bases = bases.ok_or_else(|| Failure::bad_request("inherits is missing"))?;
+    let checked = |base: ConfigRef| {
+        let (project, config) = (checked("project", base.project)?, checked("config", base.config)?);
+        Ok::<_, Failure>(ConfigName { project, config })
+    };
+    let bases = bases.into_iter().map(checked).collect::<Result<Vec<_>, _>>()?;
+    call.through(Operation::Update, &call.config_path("metadata", &target), |permit| async {
+        told(&target.project, &call.core.projects().set_inherits(permit, bases).await?)
     })
     .await
 }

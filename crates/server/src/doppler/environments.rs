@@ -1,6 +1,9 @@
 //! `environments`.
 
-use keyturn_core::{policy::Operation, project::EnvironmentView};
+use keyturn_core::{
+    policy::Operation,
+    project::{EnvironmentChange, EnvironmentView, ProjectView, slug_of},
+};
 use serde_json::json;
 
 use super::{
@@ -63,4 +66,43 @@ async fn own(call: &Call, target: &Target, told: impl FnOnce(EnvironmentView) ->
         })
     })
     .await
+}
+
+pub(super) async fn create(call: &Call) -> Outcome {
+    let (project, name) = (call.project()?, call.parameters.required("name")?);
+    let slug = call.parameters.text("slug")?.unwrap_or_else(|| slug_of(&name));
+    let personal = call.parameters.boolean("personal_configs")?.unwrap_or(false);
+    call.through(Operation::Update, &call.project_path(&project), |permit| async {
+        one(&call.core.projects().create_environment(permit, &slug, &name, personal).await?, &slug)
+    })
+    .await
+}
+
+pub(super) async fn update(call: &Call) -> Outcome {
+    let (project, slug) = (call.project()?, call.parameters.required("environment")?);
+    let wanted = EnvironmentChange {
+        slug: call.parameters.text("slug")?,
+        name: call.parameters.text("name")?,
+        personal_configs: call.parameters.boolean("personal_configs")?,
+    };
+    let after = wanted.slug.clone().unwrap_or_else(|| slug.clone());
+    call.through(Operation::Update, &call.project_path(&project), |permit| async {
+        one(&call.core.projects().change_environment(permit, &slug, wanted).await?, &after)
+    })
+    .await
+}
+
+pub(super) async fn delete(call: &Call) -> Outcome {
+    let (project, slug) = (call.project()?, call.parameters.required("environment")?);
+    call.through(Operation::Update, &call.project_path(&project), |permit| async {
+        call.core.projects().delete_environment(permit, &slug).await?;
+        Ok(Reply::ok(&json!({ "success": true })))
+    })
+    .await
+}
+
+fn one(project: &ProjectView, slug: &str) -> Outcome {
+    let missing = || Failure::not_found(format!("Could not find requested environment '{slug}'"));
+    let environment = project.environment(slug).ok_or_else(missing)?;
+    Ok(Reply::ok(&json!({ "environment": shape::environment(&project.name, environment), "success": true })))
 }

@@ -16,6 +16,7 @@
 //! | a project, its environments and configs: read; create, change; delete | `list`; `create`, `update`; `delete` | `MOUNT/metadata/PROJECT/` |
 //! | all projects | `list` | `MOUNT/metadata/` |
 
+mod activity;
 mod auth;
 mod call;
 mod configs;
@@ -28,6 +29,8 @@ mod request;
 mod routes;
 mod settings;
 mod shape;
+mod tokens;
+mod trusted_ips;
 
 use std::{
     convert::Infallible,

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use super::{Outcome, call::Call, configs, environments, error::Failure, me, projects};
+use super::{Outcome, activity, call::Call, configs, environments, error::Failure, me, projects, tokens, trusted_ips};
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
 pub(super) fn is_open(path: &str) -> bool {
@@ -19,12 +19,34 @@ pub(super) async fn answer(call: &Call) -> Outcome {
     match (&call.method, path.as_slice()) {
         (GET, ["me"]) => me::read(call).await,
         (GET, ["projects"]) => projects::list(call).await,
+        (POST, ["projects"]) => projects::create(call).await,
         (GET, ["projects", "project"]) => projects::read(call).await,
+        (POST, ["projects", "project"]) => projects::update(call).await,
+        (DELETE, ["projects", "project"]) => projects::delete(call).await,
         (GET, ["environments"]) => environments::list(call).await,
+        (POST, ["environments"]) => environments::create(call).await,
         (GET, ["environments", "environment"]) => environments::read(call).await,
+        (PUT, ["environments", "environment"]) => environments::update(call).await,
+        (DELETE, ["environments", "environment"]) => environments::delete(call).await,
         (GET, ["configs"]) => configs::list(call).await,
+        (POST, ["configs"]) => configs::create(call).await,
         (GET, ["configs", "config"]) => configs::read(call).await,
+        (POST, ["configs", "config"]) => configs::rename(call).await,
+        (DELETE, ["configs", "config"]) => configs::delete(call).await,
+        (POST, ["configs", "config", "clone"]) => configs::copy(call).await,
+        (POST, ["configs", "config", "lock"]) => configs::lock(call, true).await,
+        (POST, ["configs", "config", "unlock"]) => configs::lock(call, false).await,
+        (POST, ["configs", "config", "inheritable"]) => configs::inheritable(call).await,
+        (POST, ["configs", "config", "inherits"]) => configs::inherits(call).await,
         (GET, ["configs", "config", "ping"]) => configs::ping(call).await,
+        (GET, ["configs", "config", "tokens"]) => tokens::list(call).await,
+        (POST, ["configs", "config", "tokens"]) => tokens::create(call).await,
+        (DELETE, ["configs", "config", "tokens", "token"]) => tokens::revoke(call).await,
+        (GET, ["configs", "config", "trusted_ips"]) => trusted_ips::list(call).await,
+        (POST, ["configs", "config", "trusted_ips"]) => trusted_ips::add(call).await,
+        (DELETE, ["configs", "config", "trusted_ips"]) => trusted_ips::remove(call).await,
+        (GET, ["logs"]) => activity::list(call).await,
+        (GET, ["logs", "log"]) => activity::read(call).await,
         _ => Err(Failure::not_found("this server has no such operation")),
     }
 }
