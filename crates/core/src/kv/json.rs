@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::history::{FieldChange, changes};
 pub use super::json_check::check;
 use crate::secret::SecretBytes;
 
@@ -30,6 +31,35 @@ pub(super) fn parse(text: &[u8]) -> Result<Object<'_>, NotAnObject> {
 pub fn normalize(text: &[u8]) -> Result<SecretBytes, NotAnObject> {
     let object = parse(text)?;
     let mut out = SecretBytes::new(Vec::with_capacity(text.len() + 1));
+    serde_json::to_writer(out.expose_secret_mut(), &object).map_err(|_| NotAnObject)?;
+    Ok(out)
+}
+
+/// What differs between two objects, name by name; values are compared as they are spelled.
+pub(super) fn difference(before: &[u8], after: &[u8]) -> Result<Vec<FieldChange>, NotAnObject> {
+    let (before, after) = (parse(before)?, parse(after)?);
+    fn texts<'o>(object: &'o Object<'_>) -> BTreeMap<&'o str, &'o str> {
+        object.iter().map(|(name, value)| (&*name.0, value.get())).collect()
+    }
+    Ok(changes(&texts(&before), &texts(&after)))
+}
+
+/// The object with fields set to what they were changed to, whole, or taken out.
+pub(super) fn replace(target: &[u8], changes: &[FieldChange]) -> Result<SecretBytes, NotAnObject> {
+    let mut object = parse(target)?;
+    for change in changes {
+        let name = Name(Cow::Borrowed(&change.name));
+        match &change.added {
+            None => _ = object.remove(&name),
+            Some(text) => {
+                let value = serde_json::from_str::<&RawValue>(text.expose_secret()).map_err(|_| NotAnObject)?;
+                object.insert(name, value);
+            }
+        }
+    }
+    // Room for all of it: the buffer must not grow and leave a copy behind.
+    let room = object.iter().map(|(name, value)| name.0.len() * 6 + value.get().len() + 4).sum::<usize>();
+    let mut out = SecretBytes::new(Vec::with_capacity(room + 16));
     serde_json::to_writer(out.expose_secret_mut(), &object).map_err(|_| NotAnObject)?;
     Ok(out)
 }

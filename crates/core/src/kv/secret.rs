@@ -56,6 +56,9 @@ pub struct Version {
     /// A rotation keeps the place for a payload that is yet to come.
     #[serde(default)]
     pub empty: bool,
+    /// The display name of the token that wrote it, if it is known.
+    #[serde(default)]
+    pub author: String,
 }
 
 impl Version {

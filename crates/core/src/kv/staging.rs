@@ -45,6 +45,7 @@ impl Secret {
             stages: Vec::new(),
             unreleased: true,
             empty,
+            author: String::new(),
         };
         self.versions.push(version);
         self.updated = created;
@@ -52,6 +53,13 @@ impl Secret {
             self.put_stage(stage, number);
         }
         number
+    }
+
+    /// Says who wrote a version.
+    pub(super) fn set_author(&mut self, number: u64, author: String) {
+        if let Some(version) = self.version_mut(number) {
+            version.author = author;
+        }
     }
 
     /// Gives a version that was kept free its payload's dates and labels.

@@ -46,7 +46,7 @@ impl Kv {
         self.write_locked(permit, &place, cas, Payload::Fields(merged)).await
     }
 
-    async fn write_locked(
+    pub(super) async fn write_locked(
         &self,
         permit: Permit,
         place: &Place,
@@ -61,6 +61,7 @@ impl Kv {
         if !permit.still_fits(found.is_some()) {
             return Err(KvError::Denied);
         }
+        let author = permit.caller().map_or_else(String::new, |caller| caller.entry().display_name.clone());
         permit.spend();
         let seen = found.as_ref().map(|seen| seen.revision);
         let now = self.store.now();
@@ -74,6 +75,7 @@ impl Kv {
         check_cas(&secret, &settings, cas)?;
         let id = self.store.random.uuid().map_err(crate::store::StoreError::from)?.to_string();
         let number = secret.promote_new(id, now, deletion_time(&secret, &settings, now));
+        secret.set_author(number, author);
         let pruned = secret.prune(versions_to_keep(&secret, &settings));
         let mut batch = Batch::new()
             .expect(key.clone(), seen)

@@ -3,7 +3,7 @@
 use keyturn_core::policy::Operation;
 use serde_json::json;
 
-use super::{Outcome, call::Call, reply::Reply, shape};
+use super::{Outcome, call::Call, reply::Reply, shape, workplace};
 
 /// What the tokens are called that begin so.
 const KINDS: [(&str, &str); 5] = [
@@ -33,7 +33,7 @@ pub(super) async fn read(call: &Call) -> Outcome {
             "last_seen_at": shape::time(call.core.now()),
             "type": kind,
             "token_preview": format!("{}...{end}", prefix.trim_end_matches('.')),
-            "workplace": { "slug": "keyturn", "name": call.workplace() },
+            "workplace": { "slug": workplace::SLUG, "name": call.workplace() },
         })))
     })
     .await

@@ -19,6 +19,7 @@
 mod activity;
 mod auth;
 mod call;
+mod config_logs;
 mod configs;
 mod environments;
 mod error;
@@ -31,6 +32,7 @@ mod settings;
 mod shape;
 mod tokens;
 mod trusted_ips;
+mod workplace;
 
 use std::{
     convert::Infallible,

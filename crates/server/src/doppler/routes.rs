@@ -2,7 +2,10 @@
 
 use hyper::Method;
 
-use super::{Outcome, activity, call::Call, configs, environments, error::Failure, me, projects, tokens, trusted_ips};
+use super::{
+    Outcome, activity, call::Call, config_logs, configs, environments, error::Failure, me, projects, tokens,
+    trusted_ips, workplace,
+};
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
 pub(super) fn is_open(path: &str) -> bool {
@@ -45,6 +48,10 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["configs", "config", "trusted_ips"]) => trusted_ips::list(call).await,
         (POST, ["configs", "config", "trusted_ips"]) => trusted_ips::add(call).await,
         (DELETE, ["configs", "config", "trusted_ips"]) => trusted_ips::remove(call).await,
+        (GET, ["configs", "config", "logs"]) => config_logs::list(call).await,
+        (GET, ["configs", "config", "logs", "log"]) => config_logs::read(call).await,
+        (POST, ["configs", "config", "logs", "log", "rollback"]) => config_logs::rollback(call).await,
+        (GET, ["workplace"]) => workplace::read(call).await,
         (GET, ["logs"]) => activity::list(call).await,
         (GET, ["logs", "log"]) => activity::read(call).await,
         _ => Err(Failure::not_found("this server has no such operation")),

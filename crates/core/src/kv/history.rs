@@ -1,0 +1,113 @@
+//! What a version changed, and taking it back.
+
+use std::collections::BTreeMap;
+
+use super::{Kv, KvError, Payload, Place, Secret, Version, VersionState, json};
+use crate::{
+    door::Permit,
+    secret::{SecretBytes, SecretString},
+    store::Seen,
+};
+
+/// A field that a version changed. Values are JSON texts.
+#[derive(Debug, Clone)]
+pub struct FieldChange {
+    /// Its name.
+    pub name: String,
+    /// What it became; `None`: it went.
+    pub added: Option<SecretString>,
+    /// What it was; `None`: it was not there.
+    pub removed: Option<SecretString>,
+}
+
+impl FieldChange {
+    fn reversed(self) -> Self {
+        Self { added: self.removed, removed: self.added, ..self }
+    }
+}
+
+fn missing(id: &str) -> KvError {
+    KvError::Invalid(format!("there is no version {:?}", id.chars().take(64).collect::<String>()))
+}
+
+impl Kv {
+    /// What the version of an id changed, by the one before it that can be read.
+    ///
+    /// # Errors
+    /// [`KvError::NotFound`] when there is no such secret or version; [`KvError::Invalid`] when it can be read no longer.
+    pub async fn difference(&self, permit: Permit, id: &str) -> Result<(Version, Vec<FieldChange>), KvError> {
+        let place = Self::locate(&permit, &["data"])?;
+        permit.spend();
+        let secret = self.find(&place).await?.ok_or(KvError::NotFound)?.value;
+        self.difference_of(&place, &secret, id).await
+    }
+
+    /// Writes a version in which all that the version of an id changed is as it was before it; whatever other versions
+    /// changed stays.
+    ///
+    /// # Errors
+    /// As [`Kv::difference`], and as [`Kv::write`].
+    pub async fn take_back(&self, permit: Permit, id: &str) -> Result<(Version, Vec<FieldChange>), KvError> {
+        let place = Self::locate(&permit, &["data"])?;
+        let _lock = self.store.lock(&place.key()).await;
+        let Seen { value: secret, .. } = self.find(&place).await?.ok_or(KvError::NotFound)?;
+        let (_, changes) = self.difference_of(&place, &secret, id).await?;
+        let changes: Vec<FieldChange> = changes.into_iter().map(FieldChange::reversed).collect();
+        let now = self.fields_of(&place, &secret, secret.current()).await?.ok_or(KvError::NotFound)?;
+        let fields = json::replace(now.expose_secret(), &changes)
+            .map_err(|error| KvError::Invalid(format!("the current version: {error}")))?;
+        let current = secret.current();
+        let view = self.write_locked(permit, &place, Some(current), Payload::Fields(fields)).await?;
+        Ok((view.version, changes))
+    }
+
+    async fn difference_of(
+        &self,
+        place: &Place,
+        secret: &Secret,
+        id: &str,
+    ) -> Result<(Version, Vec<FieldChange>), KvError> {
+        if secret.recovery.is_some() {
+            return Err(KvError::NotFound);
+        }
+        let version = secret.by_id(id).filter(|version| !version.unreleased).ok_or(KvError::NotFound)?;
+        let after = self.fields_of(place, secret, version.number).await?.ok_or_else(|| missing(id))?;
+        let mut before = None;
+        for older in secret.versions.iter().rev().filter(|older| older.number < version.number && !older.unreleased) {
+            before = self.fields_of(place, secret, older.number).await?;
+            if before.is_some() {
+                break;
+            }
+        }
+        let before = before.unwrap_or_else(|| SecretBytes::new(b"{}".to_vec()));
+        let changes = json::difference(before.expose_secret(), after.expose_secret())
+            .map_err(|error| KvError::Invalid(error.to_string()))?;
+        Ok((version.clone(), changes))
+    }
+
+    /// A version as the text of a JSON object, if it can be read.
+    async fn fields_of(&self, place: &Place, secret: &Secret, number: u64) -> Result<Option<SecretBytes>, KvError> {
+        let now = self.store.now();
+        let live =
+            secret.version(number).is_some_and(|version| version.state(now) == VersionState::Live && !version.empty);
+        if !live {
+            return Ok(None);
+        }
+        Ok(self.payload(place, number).await?.map(Payload::into_json_object))
+    }
+}
+
+/// The changes from one JSON object to another, by name.
+pub(super) fn changes(before: &BTreeMap<&str, &str>, after: &BTreeMap<&str, &str>) -> Vec<FieldChange> {
+    let names: std::collections::BTreeSet<&&str> = before.keys().chain(after.keys()).collect();
+    let value = |text: Option<&&str>| text.map(|text| SecretString::from(*text));
+    names
+        .into_iter()
+        .filter(|name| before.get(**name) != after.get(**name))
+        .map(|name| FieldChange {
+            name: (*name).to_owned(),
+            added: value(after.get(*name)),
+            removed: value(before.get(*name)),
+        })
+        .collect()
+}
