@@ -9,6 +9,7 @@ use crate::{
     barrier::{Barrier, BarrierError, KeyStatus},
     clock::Timestamp,
     cubbyhole::Cubbyhole,
+    device_login::DeviceLogins,
     door::Permit,
     identity::{Identity, Standing, oidc::Oidc},
     key_rotation, keys,
@@ -48,6 +49,7 @@ pub struct Core {
     leases: Leases,
     access_keys: AccessKeys,
     projects: Projects,
+    device_logins: DeviceLogins,
     audit_devices: AuditDevices,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
@@ -103,6 +105,7 @@ impl Core {
             settings: Settings::load(Arc::clone(&store)).await?,
             oidc: Oidc::load(Arc::clone(&store), Arc::clone(&identity)).await?,
             access_keys: AccessKeys::new(Arc::clone(&store), Arc::clone(&tokens)),
+            device_logins: DeviceLogins::new(Arc::clone(&store), Arc::clone(&tokens)),
             projects: Projects::load(Arc::clone(&store), Arc::clone(&tokens), &mounts).await?,
             store,
             mounts,
@@ -368,6 +371,12 @@ impl Core {
     #[must_use]
     pub fn projects(&self) -> &Projects {
         &self.projects
+    }
+
+    /// The logins of programs that wait for somebody's approval.
+    #[must_use]
+    pub fn device_logins(&self) -> &DeviceLogins {
+        &self.device_logins
     }
 
     /// The audit devices.

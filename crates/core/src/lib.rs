@@ -17,6 +17,7 @@ pub mod clock;
 pub mod codec;
 pub mod core;
 pub mod cubbyhole;
+pub mod device_login;
 pub mod door;
 pub mod duration;
 pub mod identity;

@@ -13,6 +13,7 @@ pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
             const OPEN: &[&str] = &[
                 "aws/sts/caller-identity",
                 "aws/sts/session-token",
+                "doppler/device-login",
                 "internal/specs/openapi",
                 "internal/ui/mounts",
                 "internal/ui/namespaces",

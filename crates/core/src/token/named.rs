@@ -176,3 +176,28 @@ fn view(slug: String, record: NamedToken, entry: Entry) -> NamedView {
         policies: entry.policies,
     }
 }
+
+impl Tokens {
+    /// A child's entry with all that its parent may do. It has no end yet.
+    pub(crate) fn child_of(&self, ask: &CreateToken, parent: &TokenId, of: &Entry) -> Result<Entry, TokenError> {
+        if of.kind == TokenKind::Batch {
+            return Err(TokenError::invalid("batch tokens cannot create more tokens"));
+        }
+        if of.uses != 0 {
+            return Err(TokenError::invalid("restricted use token cannot generate child tokens"));
+        }
+        let path = "auth/token/create".to_owned();
+        let mut entry = draft(ask, None, TokenKind::Service, path, of.policies.clone(), self.store.now());
+        entry.parent = Some(parent.clone());
+        entry.entity_id = of.entity_id.clone();
+        entry.bound_cidrs = of.bound_cidrs.clone();
+        Ok(entry)
+    }
+
+    /// Another token with the entry of one, which ends when that would have ended.
+    pub(crate) async fn reissue(&self, entry: &Entry, prefix: &str) -> Result<SecretString, TokenError> {
+        let entry = Entry { named: None, access_key: None, ..entry.clone() };
+        let token = self.new_prefixed(prefix)?;
+        Ok(self.issue(entry, Some(token)).await?.token)
+    }
+}

@@ -25,6 +25,10 @@ pub(crate) struct Call {
     pub(crate) parameters: Parameters,
     pub(crate) headers: HeaderMap,
     pub(crate) remote: Option<SocketAddr>,
+    /// Whether the connection is TLS.
+    pub(super) secure: bool,
+    /// The host that the request is for, where it is not among the headers.
+    pub(super) authority: Option<String>,
     /// Those of its headers that the audit log records.
     pub(crate) recorded: Vec<HeaderRecord>,
     /// Whose token it carries. Only paths that need no token are served without.
@@ -57,6 +61,11 @@ impl Call {
     /// What clients are told of the place that they talk to.
     pub(crate) fn workplace(&self) -> &str {
         &self.doppler.settings.workplace
+    }
+
+    /// Where people reach this server, if the operator says so.
+    pub(super) fn public_url(&self) -> Option<&str> {
+        self.doppler.settings.public_url.as_deref()
     }
 
     /// The path of a project in the area that structure is asked about.
@@ -147,6 +156,25 @@ impl Call {
             data: told,
             headers: &self.recorded,
             wrap_ttl: None,
+        }
+    }
+
+    /// Through the door with a token that came in the body.
+    pub(super) async fn admit_as<'e>(
+        &'e self,
+        known: &'e Known,
+        operation: Operation,
+        path: &'e str,
+        told: &'e SecretBytes,
+    ) -> Result<(Exchange<'e>, Permit), Failure> {
+        let ask = Ask { credential: Some(Credential::Known(known)), ..self.ask(operation, path, told) };
+        let (exchange, admitted) = self.core.admit(ask).await;
+        match admitted {
+            Ok(permit) => Ok((exchange, permit)),
+            Err(refusal) => match self.conclude(exchange, Err(Failure::from(refusal))).await {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Failure::new(StatusCode::FORBIDDEN, "permission denied")),
+            },
         }
     }
 

@@ -63,6 +63,10 @@ impl Failure {
         Self::new(error.status(), error.to_string())
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What it says, for the audit log.
     pub(crate) fn text(&self) -> String {
         self.messages.join("; ")

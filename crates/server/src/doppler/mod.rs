@@ -17,8 +17,10 @@
 //! | all projects | `list` | `MOUNT/metadata/` |
 
 mod activity;
+mod approve;
 mod auth;
 mod call;
+mod cli_login;
 mod config_logs;
 mod configs;
 mod environments;
@@ -58,7 +60,7 @@ pub use self::settings::DopplerSettings;
 use self::{call::Call, error::Failure, reply::Reply, request::Parameters};
 use crate::{
     limits::{Limits, read_body},
-    listener::Peer,
+    listener::{Peer, Secure},
     request_id,
 };
 
@@ -131,13 +133,32 @@ async fn prepare(doppler: Arc<Doppler>, request: Request<Body>, request_id: &str
     let sealed = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the store is sealed");
     let core = doppler.node.core().map_err(|_| sealed())?;
     let path = parts.uri.path().strip_prefix("/v3/").unwrap_or_default().trim_end_matches('/').to_owned();
-    let parameters = Parameters::read(parts.uri.query().unwrap_or_default(), body, doppler.limits.json_depth)?;
+    let parameters = if path == cli_login::PAGE {
+        Parameters::opaque(body)
+    } else {
+        Parameters::read(parts.uri.query().unwrap_or_default(), body, doppler.limits.json_depth)?
+    };
+    let secure = parts.extensions.get::<Secure>().is_some();
+    let authority = parts.uri.authority().map(ToString::to_string);
     let text = |value: &HeaderValue| value.to_str().ok().map(SecretString::from);
     let recorded = core.settings().record_headers(|name| parts.headers.get_all(name).iter().filter_map(text).collect());
     let remote = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let token = auth::token_of(&parts.headers);
     let (method, headers, request_id) = (parts.method, parts.headers, request_id.to_owned());
-    let mut call = Call { doppler, core, request_id, method, path, parameters, headers, remote, recorded, known: None };
+    let mut call = Call {
+        doppler,
+        core,
+        request_id,
+        method,
+        path,
+        parameters,
+        headers,
+        remote,
+        secure,
+        authority,
+        recorded,
+        known: None,
+    };
     rate_limit(&call).await?;
     if !routes::is_open(&call.path) {
         match auth::know(&call.core, token.as_ref()).await {

@@ -42,6 +42,16 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// A body that is no JSON, for the one path that takes another kind.
+    pub(super) fn opaque(body: SecretBytes) -> Self {
+        Self { query: Vec::new(), body, told: SecretBytes::new(b"{}".to_vec()) }
+    }
+
+    /// The body as it came.
+    pub(super) fn raw(&self) -> &SecretBytes {
+        &self.body
+    }
+
     /// What is told of the request.
     pub(crate) fn told(&self) -> &SecretBytes {
         &self.told

@@ -3,8 +3,8 @@
 use hyper::Method;
 
 use super::{
-    Outcome, activity, call::Call, config_logs, configs, environments, error::Failure, me, projects, tokens,
-    trusted_ips, workplace,
+    Outcome, activity, approve, call::Call, cli_login, config_logs, configs, environments, error::Failure, me,
+    projects, tokens, trusted_ips, workplace,
 };
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
@@ -20,6 +20,13 @@ pub(super) async fn answer(call: &Call) -> Outcome {
     const PUT: &Method = &Method::PUT;
     let path: Vec<&str> = call.path.split('/').collect();
     match (&call.method, path.as_slice()) {
+        (GET, ["auth", "cli", "generate", "2"]) => cli_login::generate(call).await,
+        (POST, ["auth", "cli", "authorize"]) => cli_login::authorize(call).await,
+        (GET, ["auth", "cli", "approve"]) => approve::show(call).await,
+        (POST, ["auth", "cli", "approve"]) => approve::submit(call).await,
+        (POST, ["auth", "cli", "roll"]) => cli_login::roll(call).await,
+        (POST, ["auth", "cli", "revoke"] | ["auth", "revoke"]) => cli_login::revoke(call).await,
+        (POST, ["auth", "oidc"]) => cli_login::oidc(call).await,
         (GET, ["me"]) => me::read(call).await,
         (GET, ["projects"]) => projects::list(call).await,
         (POST, ["projects"]) => projects::create(call).await,
