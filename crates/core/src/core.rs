@@ -18,12 +18,14 @@ use crate::{
     login::Logins,
     metrics::{BarrierStatistics, Counters},
     mount::{Enable, Engine, Leftover, Mount, MountConfig, MountError, Mounts},
+    outbox::Outbox,
     password::PasswordPolicies,
     policies::Policies,
     policy::Acl,
     project::Projects,
     quota::Quotas,
     secret::SecretString,
+    service_account::ServiceAccounts,
     settings::Settings,
     store::{Store, StoreError},
     surroundings::Surroundings,
@@ -50,6 +52,7 @@ pub struct Core {
     access_keys: AccessKeys,
     projects: Projects,
     device_logins: DeviceLogins,
+    service_accounts: ServiceAccounts,
     audit_devices: AuditDevices,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
@@ -93,6 +96,7 @@ impl Core {
             Arc::clone(&identity),
         ));
         let audit_devices = AuditDevices::load(Arc::clone(&store), devices, configured).await?;
+        let outbox = Arc::new(Outbox::new(Arc::clone(&store), Arc::clone(&outbound)));
         let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&identity), outbound);
         tokens.index_leases().await?;
         let core = Self {
@@ -105,8 +109,9 @@ impl Core {
             settings: Settings::load(Arc::clone(&store)).await?,
             oidc: Oidc::load(Arc::clone(&store), Arc::clone(&identity)).await?,
             access_keys: AccessKeys::new(Arc::clone(&store), Arc::clone(&tokens)),
+            service_accounts: ServiceAccounts::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&policies)),
             device_logins: DeviceLogins::new(Arc::clone(&store), Arc::clone(&tokens)),
-            projects: Projects::load(Arc::clone(&store), Arc::clone(&tokens), &mounts).await?,
+            projects: Projects::load(Arc::clone(&store), Arc::clone(&tokens), &mounts, outbox).await?,
             store,
             mounts,
             policies,
@@ -177,6 +182,7 @@ impl Core {
         let rotated = self.oidc.tend().await;
         self.write_down().await?;
         self.kv.purge_due(&mounts).await?;
+        self.projects.tend(&self.mounts).await?;
         self.kv.follow_orders().await?;
         expired.map(|_| ()).and(tidied).and(rotated)
     }
@@ -377,6 +383,12 @@ impl Core {
     #[must_use]
     pub fn device_logins(&self) -> &DeviceLogins {
         &self.device_logins
+    }
+
+    /// The service accounts.
+    #[must_use]
+    pub fn service_accounts(&self) -> &ServiceAccounts {
+        &self.service_accounts
     }
 
     /// The audit devices.

@@ -30,6 +30,7 @@
 //! kv/<uuid>/purge/<seconds>/<name>         a secret that may be removed by then; seconds as 16 hex digits
 //! kv/<uuid>/flat/<name>                    an unversioned secret
 //! kv/<uuid>/project/<name>                 a project with its environments and configs (project::Project)
+//! kv/<uuid>/webhook/<project>/<slug>       a webhook (project::Webhook)
 //! kv/<uuid>/activity/<nanoseconds>-<random>   a change of structure (project::Activity); nanoseconds as 16 hex digits
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
@@ -41,6 +42,8 @@
 //! auth/<uuid>/role/<name>                  a role of a JWT (login::jwt::JwtRole) or Kubernetes mount
 //! auth/<uuid>/cert/<name>                  a trusted certificate (login::cert::CertEntry)
 //! auth/<uuid>/crl/<name>                   the serial numbers of a revocation list (login::cert)
+//! service-account/<slug>                   a service account (service_account::ServiceAccount)
+//! outbox/<seconds>/<uuid>                  a message to another system (outbox::Delivery); seconds as 16 hex digits
 //! identity/entity/<uuid>                   an entity with its aliases (identity::Entity)
 //! identity/group/<uuid>                    a group with its alias (identity::Group)
 //! identity/member/<uuid>/<uuid>            a group's member: the group, the entity
@@ -201,6 +204,20 @@ pub(crate) fn project(mount: &str, name: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/project/", name.as_bytes()])
 }
 
+/// The prefix of all webhooks of a mount.
+pub(crate) fn all_webhooks(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/webhook/"])
+}
+
+/// The prefix of the webhooks of a project.
+pub(crate) fn webhooks(mount: &str, project: &str) -> Key {
+    webhook(mount, project, "")
+}
+
+pub(crate) fn webhook(mount: &str, project: &str, slug: &str) -> Key {
+    format!("kv/{mount}/webhook/{project}/{slug}").into_bytes()
+}
+
 /// The prefix of what happened to the structure of a mount.
 pub(crate) fn activities(mount: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/activity/"])
@@ -307,6 +324,20 @@ pub(crate) fn cert_crls(mount: &str) -> Key {
 
 pub(crate) fn cert_crl(mount: &str, name: &str) -> Key {
     of_auth(mount, "crl", name)
+}
+
+/// The prefix of all service accounts.
+pub(crate) const SERVICE_ACCOUNTS: &[u8] = b"service-account/";
+
+pub(crate) fn service_account(slug: &str) -> Key {
+    join(&[SERVICE_ACCOUNTS, slug.as_bytes()])
+}
+
+/// The prefix of all messages to other systems.
+pub(crate) const OUTBOX: &[u8] = b"outbox/";
+
+pub(crate) fn outbox(due: Timestamp, id: &str) -> Key {
+    format!("outbox/{:016x}/{id}", due.as_second().max(0)).into_bytes()
 }
 
 /// The prefix of all entities.

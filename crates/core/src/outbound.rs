@@ -41,6 +41,8 @@ pub struct Request {
     pub ca_pem: String,
     /// How the caller proves who it is.
     pub credential: Credential,
+    /// Headers beside those that each request has.
+    pub headers: Vec<(String, String)>,
     /// What is sent along.
     pub body: Option<Body>,
 }
@@ -49,7 +51,13 @@ impl Request {
     /// A GET without a credential.
     #[must_use]
     pub fn get(url: &str, ca_pem: &str) -> Self {
-        Self { url: url.to_owned(), ca_pem: ca_pem.to_owned(), credential: Credential::None, body: None }
+        Self {
+            url: url.to_owned(),
+            ca_pem: ca_pem.to_owned(),
+            credential: Credential::None,
+            headers: Vec::new(),
+            body: None,
+        }
     }
 }
 

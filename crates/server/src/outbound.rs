@@ -130,6 +130,9 @@ fn send(agent: &Agent, request: &Request) -> Result<Response<ureq::Body>, ureq::
                 Body::Form(bytes) => ("application/x-www-form-urlencoded", bytes),
             };
             let mut post = agent.post(&request.url).header(header::ACCEPT, "application/json").content_type(kind);
+            for (name, value) in &request.headers {
+                post = post.header(name, value);
+            }
             if let Some(value) = authorization {
                 post = post.header(header::AUTHORIZATION, value);
             }

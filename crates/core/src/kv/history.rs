@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Kv, KvError, Payload, Place, Secret, Version, VersionState, json};
 use crate::{
+    barrier::{Mac, MacPurpose},
     door::Permit,
+    keys,
     secret::{SecretBytes, SecretString},
-    store::Seen,
+    store::{Seen, Store, StoreError},
 };
 
 /// A field that a version changed. Values are JSON texts.
@@ -95,6 +97,23 @@ impl Kv {
         }
         Ok(self.payload(place, number).await?.map(Payload::into_json_object))
     }
+}
+
+/// The names of a version's fields with fingerprints of their values, by which a change is seen; nothing if it cannot be
+/// read.
+pub(crate) async fn names_and_values(
+    store: &Store,
+    mount: &str,
+    name: &str,
+    number: u64,
+) -> Result<BTreeMap<String, Mac>, StoreError> {
+    let record = store.barrier.get(&keys::kv_data(mount, name, number)).await?;
+    let Some(payload) = record.and_then(|record| Payload::from_stored(record.plaintext)) else {
+        return Ok(BTreeMap::new());
+    };
+    let fields = payload.into_json_object();
+    let outline = json::outline(fields.expose_secret(), &|value| store.barrier.mac(MacPurpose::Fingerprint, &[value]));
+    Ok(outline.unwrap_or_default())
 }
 
 /// The changes from one JSON object to another, by name.

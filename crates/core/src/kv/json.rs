@@ -44,6 +44,12 @@ pub(super) fn difference(before: &[u8], after: &[u8]) -> Result<Vec<FieldChange>
     Ok(changes(&texts(&before), &texts(&after)))
 }
 
+/// The names of an object with what `of` makes of their values.
+pub(super) fn outline<T>(text: &[u8], of: &dyn Fn(&[u8]) -> T) -> Result<BTreeMap<String, T>, NotAnObject> {
+    let object = parse(text)?;
+    Ok(object.into_iter().map(|(name, value)| (name.0.into_owned(), of(value.get().as_bytes()))).collect())
+}
+
 /// The object with fields set to what they were changed to, whole, or taken out.
 pub(super) fn replace(target: &[u8], changes: &[FieldChange]) -> Result<SecretBytes, NotAnObject> {
     let mut object = parse(target)?;

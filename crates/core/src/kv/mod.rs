@@ -37,6 +37,7 @@ pub use diff::{Change, DiffError, FieldDiff, VersionDiff};
 pub use fingerprint::Fingerprint;
 pub(crate) use flat::flat_payload;
 pub use history::FieldChange;
+pub(crate) use history::names_and_values;
 pub use labelled::{Changed, MAX_STAGES, PutVersion, Restriction, SecretChange, SecretError, Select, Verdict};
 pub use lifecycle::RotationChange;
 pub use link::{Followed, Follower, Link, LinkState};

@@ -9,7 +9,7 @@ mod glob;
 mod issue;
 mod jose;
 pub mod jwt;
-mod kept;
+pub(crate) mod kept;
 pub mod kubernetes;
 mod locked_users;
 mod lockout;

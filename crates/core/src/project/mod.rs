@@ -22,6 +22,7 @@ mod activity;
 mod configs;
 mod draft;
 mod fetches;
+mod follow;
 mod names;
 mod projects;
 mod record;
@@ -29,6 +30,7 @@ mod scope;
 mod tokens;
 mod trusted;
 mod view;
+mod webhooks;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -40,12 +42,14 @@ pub use scope::{Access, ConfigScope};
 pub(crate) use scope::{is_scope, policy_of, scope_of};
 pub use tokens::{NewServiceToken, ServiceToken};
 pub use view::{ConfigView, EnvironmentView, ProjectSummary, ProjectView};
+pub use webhooks::{Webhook, WebhookAuth, WebhookChange};
 
-use self::{fetches::Fetches, trusted::Trusted};
+use self::{fetches::Fetches, follow::Followed, trusted::Trusted};
 use crate::{
     door::Permit,
     keys,
     mount::{Engine, Mount, Mounts},
+    outbox::Outbox,
     store::{Store, StoreError},
     token::Tokens,
 };
@@ -106,12 +110,21 @@ pub struct Projects {
     tokens: Arc<Tokens>,
     trusted: Trusted,
     fetches: Fetches,
+    followed: Followed,
+    outbox: Arc<Outbox>,
 }
 
 impl Projects {
-    pub(crate) async fn load(store: Arc<Store>, tokens: Arc<Tokens>, mounts: &Mounts) -> Result<Self, StoreError> {
-        let projects = Self { store, tokens, trusted: Trusted::default(), fetches: Fetches::default() };
+    pub(crate) async fn load(
+        store: Arc<Store>,
+        tokens: Arc<Tokens>,
+        mounts: &Mounts,
+        outbox: Arc<Outbox>,
+    ) -> Result<Self, StoreError> {
+        let (trusted, fetches, followed) = (Trusted::default(), Fetches::default(), Followed::of(&store));
+        let projects = Self { store, tokens, trusted, fetches, followed, outbox };
         for mount in mounts.all().into_iter().filter(|mount| mount.engine == Engine::Kv2) {
+            projects.load_followed(&mount.uuid).await?;
             for (name, record) in projects.store.read_all::<Project>(&keys::projects(&mount.uuid)).await? {
                 projects.trusted.learn(&mount.uuid, &String::from_utf8_lossy(&name), Some(&record));
             }

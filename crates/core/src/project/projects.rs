@@ -109,6 +109,13 @@ impl Projects {
                 }
             };
             batch = self.renaming_bases(&by.mount, from, batch, &renamed).await?;
+            let hooks = self.store.read_all::<super::Webhook>(&keys::webhooks(uuid, from)).await?;
+            for (slug, webhook) in &hooks {
+                let slug = String::from_utf8_lossy(slug);
+                let record = Store::encode(webhook)?;
+                batch = batch.delete(keys::webhook(uuid, from, &slug)).put(keys::webhook(uuid, to, &slug), record);
+            }
+            self.followed.learn(uuid, to, !hooks.is_empty());
             let (old, new) = (keys::project(uuid, from), keys::project(uuid, to));
             let told = Told::of_project(format!("Renamed project {from} to {to}"));
             batch = batch.delete(old).expect(new.clone(), None).put(new, Store::encode(&draft.record)?);
@@ -139,6 +146,9 @@ impl Projects {
             let mut batch = Batch::new();
             for config in &draft.view.configs {
                 batch = self.removing_config(&by, &draft.view, &config.name, batch).await?;
+            }
+            for slug in self.store.names(&keys::webhooks(&mount.uuid, &name)).await? {
+                batch = batch.delete(keys::webhook(&mount.uuid, &name, &slug));
             }
             let told = Told::of_project(format!("Deleted project {name}")).by(by.name(), self.store.now(), &name);
             batch = self.log_into(&mount, batch.delete(key.clone()), told).await?;

@@ -29,11 +29,14 @@ mod me;
 mod projects;
 mod reply;
 mod request;
+mod roles;
 mod routes;
+mod service_accounts;
 mod settings;
 mod shape;
 mod tokens;
 mod trusted_ips;
+mod webhooks;
 mod workplace;
 
 use std::{

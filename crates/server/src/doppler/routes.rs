@@ -4,7 +4,7 @@ use hyper::Method;
 
 use super::{
     Outcome, activity, approve, call::Call, cli_login, config_logs, configs, environments, error::Failure, me,
-    projects, tokens, trusted_ips, workplace,
+    projects, roles, service_accounts, tokens, trusted_ips, webhooks, workplace,
 };
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
@@ -16,6 +16,7 @@ pub(super) fn is_open(path: &str) -> bool {
 pub(super) async fn answer(call: &Call) -> Outcome {
     const DELETE: &Method = &Method::DELETE;
     const GET: &Method = &Method::GET;
+    const PATCH: &Method = &Method::PATCH;
     const POST: &Method = &Method::POST;
     const PUT: &Method = &Method::PUT;
     let path: Vec<&str> = call.path.split('/').collect();
@@ -58,9 +59,38 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["configs", "config", "logs"]) => config_logs::list(call).await,
         (GET, ["configs", "config", "logs", "log"]) => config_logs::read(call).await,
         (POST, ["configs", "config", "logs", "log", "rollback"]) => config_logs::rollback(call).await,
+        (GET, ["webhooks"]) => webhooks::list(call).await,
+        (POST, ["webhooks"]) => webhooks::create(call).await,
+        (GET, ["webhooks", "webhook", slug]) => webhooks::read(call, slug).await,
+        (PATCH, ["webhooks", "webhook", slug]) => webhooks::update(call, slug).await,
+        (DELETE, ["webhooks", "webhook", slug]) => webhooks::delete(call, slug).await,
+        (POST, ["webhooks", "webhook", slug, "enable"]) => webhooks::switch(call, slug, true).await,
+        (POST, ["webhooks", "webhook", slug, "disable"]) => webhooks::switch(call, slug, false).await,
+        (GET, ["workplace" | "projects", "roles"]) => roles::list(call).await,
+        (GET, ["workplace" | "projects", "roles", "role", role]) => roles::read(call, role).await,
+        (GET, ["workplace" | "projects", "permissions"]) => roles::permissions(call).await,
+        (_, ["workplace", "service_accounts", rest @ ..]) => account(call, rest).await,
         (GET, ["workplace"]) => workplace::read(call).await,
         (GET, ["logs"]) => activity::list(call).await,
         (GET, ["logs", "log"]) => activity::read(call).await,
+        _ => Err(Failure::not_found("this server has no such operation")),
+    }
+}
+
+/// What is below `workplace/service_accounts`.
+async fn account(call: &Call, path: &[&str]) -> Outcome {
+    match (call.method.as_str(), path) {
+        ("GET", []) => service_accounts::list(call).await,
+        ("POST", []) => service_accounts::create(call).await,
+        ("GET", ["service_account", slug]) => service_accounts::read(call, slug).await,
+        ("PATCH", ["service_account", slug]) => service_accounts::update(call, slug).await,
+        ("DELETE", ["service_account", slug]) => service_accounts::delete(call, slug).await,
+        ("GET", ["service_account", slug, "tokens"]) => service_accounts::list_tokens(call, slug).await,
+        ("POST", ["service_account", slug, "tokens"]) => service_accounts::create_token(call, slug).await,
+        ("GET", ["service_account", slug, "tokens", "token", id]) => service_accounts::read_token(call, slug, id).await,
+        ("DELETE", ["service_account", slug, "tokens", "token", id]) => {
+            service_accounts::revoke_token(call, slug, id).await
+        }
         _ => Err(Failure::not_found("this server has no such operation")),
     }
 }

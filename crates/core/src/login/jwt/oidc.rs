@@ -173,6 +173,7 @@ impl Jwt {
             url: endpoints.token_endpoint.clone(),
             ca_pem: config.oidc_discovery_ca_pem.clone(),
             credential,
+            headers: Vec::new(),
             body: Some(Body::Form(encode_form(&form))),
         };
         let reply = self.outbound.send(request).await;

@@ -52,6 +52,7 @@ impl Kubernetes {
             url: review_url(&config.host),
             ca_pem: if config.ca_cert.is_empty() { local_ca } else { config.ca_cert.clone() },
             credential: reviewer.cloned().map_or(Credential::None, Credential::Bearer),
+            headers: Vec::new(),
             body: Some(Body::Json(question(jwt, audiences))),
         };
         let reply = self.outbound.send(request).await.map_err(|error| error.to_string())?;
