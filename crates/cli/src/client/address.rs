@@ -74,9 +74,9 @@ impl Address {
     }
 
     /// The URL of an API path. Whatever is not a plain letter of a URL is percent-encoded, so that a secret's name may
-    /// hold `#`, `?` or spaces.
+    /// hold `#`, `?` or spaces. A path that begins with a slash is one of another API than Vault's, version included.
     pub(crate) fn url(&self, path: &str, query: &[(&str, String)]) -> String {
-        let mut url = format!("{}/v1/", self.base);
+        let mut url = format!("{}{}", self.base, if path.starts_with('/') { "" } else { "/v1/" });
         encode(&mut url, path, b"/");
         for (index, (name, value)) in query.iter().enumerate() {
             url.push(if index == 0 { '?' } else { '&' });

@@ -5,6 +5,7 @@ mod audit;
 mod audit_verify;
 mod auth;
 mod aws_key;
+mod doppler_token;
 mod completion;
 mod delete;
 mod destroy;
@@ -76,6 +77,7 @@ enum Verb {
     Unwrap(unwrap::Args),
     Lease(lease::Args),
     AwsKey(aws_key::Args),
+    DopplerToken(doppler_token::Args),
     // What there is.
     Policy(policy::Args),
     Auth(auth::Args),
@@ -110,6 +112,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Unwrap(args) => unwrap::run(&args, &context),
         Verb::Lease(args) => lease::run(&args, &context),
         Verb::AwsKey(args) => aws_key::run(&args, &context),
+        Verb::DopplerToken(args) => doppler_token::run(&args, &context),
         Verb::Policy(args) => policy::run(&args, &context),
         Verb::Auth(args) => auth::run(&args, &context),
         Verb::Mount(args) => mount::run(&args, &context),

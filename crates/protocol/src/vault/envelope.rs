@@ -47,7 +47,8 @@ pub struct Auth {
 /// The body of every refusal.
 #[derive(Debug, Deserialize)]
 pub struct Errors {
-    /// Each cause in the server's words; may be empty.
+    /// Each cause in the server's words; may be empty. The Doppler API calls them messages.
+    #[serde(alias = "messages")]
     pub errors: Vec<String>,
 }
 

@@ -8,8 +8,14 @@ use zeroize::Zeroizing;
 
 use super::error::Failure;
 
-/// The token that a request carries. A header that is there twice, or says something else, carries none.
+/// The token that a request carries. A header that is there twice, or says something else, carries none. Our own command
+/// line sends the token as it does to the Vault API.
 pub(super) fn token_of(headers: &HeaderMap) -> Option<SecretString> {
+    if !headers.contains_key(AUTHORIZATION) {
+        let mut values = headers.get_all("x-vault-token").iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        return Some(SecretString::from(value.to_str().ok()?)).filter(|token| !token.is_empty());
+    }
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
