@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((dict(self.headers), body))
+        self.server.got.append((self.headers, body))
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -113,9 +113,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     match &args.action {
         Action::Create(args) => create(args, &client),
-        Action::List { config, format } => {
-            list(client.get_with(TOKENS, &query(config, &[]))?.json()?, format.format)
-        }
+        Action::List { config, format } => list(client.get_with(TOKENS, &query(config, &[]))?.json()?, format.format),
         Action::Revoke { config, slug } => {
             client.delete_with(&format!("{TOKENS}/token"), &query(config, &[("slug", slug)]))?;
             Ok(output::print_line(&format!("token {slug} revoked"))?)

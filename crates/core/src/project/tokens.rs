@@ -166,7 +166,7 @@ impl Projects {
         let prefix = keys::named_token(&format!("{}/", group(mount, project, config)));
         for (_, record) in self.store.read_all::<NamedToken>(&prefix).await? {
             if let Some(seen) = self.tokens.find(&record.token).await? {
-                batch = self.tokens.removal_of(batch, &record.token, seen).await.map_err(StoreError::from)?;
+                batch = self.tokens.removal_of(batch, &record.token, seen).await?;
             }
         }
         Ok(batch)

@@ -132,11 +132,11 @@ impl Tokens {
     pub(crate) async fn revoke_named_token(&self, group: &str, token: &SecretString) -> Result<bool, StoreError> {
         let id = self.id_of(token);
         let named = self.find(&id).await?.and_then(|seen| seen.value.named);
-        if !named.is_some_and(|place| place.rsplit_once('/').is_some_and(|(of, _)| of == group)) {
-            return Ok(false);
+        let belongs = named.as_deref().and_then(|place| place.rsplit_once('/')).is_some_and(|(of, _)| of == group);
+        if belongs {
+            self.revoke_tree(&id).await?;
         }
-        self.revoke_tree(&id).await?;
-        Ok(true)
+        Ok(belongs)
     }
 
     /// Revokes all tokens of the groups below a prefix, which ends with a slash.
