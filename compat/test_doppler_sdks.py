@@ -30,8 +30,8 @@ await sdk.configs.create({ project, environment: 'dev', name: 'dev_node' })
 seen.configs = (await sdk.configs.list(project)).configs.map(c => c.name)
 const made = await sdk.serviceTokens.create({ project, config: 'dev', name: 'ci', access: 'read' })
 seen.token = made.token.key.slice(0, 10)
-seen.tokens = (await sdk.serviceTokens.list('dev', project)).tokens.length
-await sdk.configs.delete('dev_node', project)
+seen.tokens = (await sdk.serviceTokens.list(project, 'dev')).tokens.length
+await sdk.configs.delete({ project, config: 'dev_node' })
 await sdk.projects.delete({ project })
 try { await sdk.projects.get(project) } catch (error) { seen.gone = String(error.statusCode ?? error.message) }
 console.log(JSON.stringify(seen))

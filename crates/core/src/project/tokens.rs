@@ -9,7 +9,7 @@ use crate::{
     mount::Mount,
     policy::Operation,
     secret::SecretString,
-    store::{Store, StoreError},
+    store::Store,
     token::{NamedToken, NamedView, NewNamed, TokenError},
 };
 
