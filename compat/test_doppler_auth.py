@@ -5,6 +5,7 @@ import time
 import hvac
 import pytest
 
+import harness
 from doppler import Doppler, basic
 from support import unique
 
@@ -180,3 +181,22 @@ def test_broken_requests_are_refused(doppler, app):
     for query in ({"page": 0}, {"page": "x"}, {"per_page": -1}):
         doppler.refused(400, "GET", "projects", query)
     assert unique("x") and doppler.call("GET", "me", headers={"Authorization": "Bearer"}).status == 401
+
+
+def test_whoever_is_turned_away_is_in_the_log(tmp_path):
+    """A strange token, and a token that asks for another config than its own, before any policy is asked."""
+    own = harness.configured_server(tmp_path, more='[[audit.device]]\ntype = "file"\nname = "log"\npath = "'
+                                    f'{tmp_path}/audit.log"\n')
+    try:
+        own.initialise()
+        own.client().sys.enable_secrets_engine("kv", path="secret", options={"version": "2"})
+        doppler = Doppler(own)
+        app = doppler.project("dev", "prd")
+        key = doppler.service_token(app, "dev")["key"]
+        doppler.as_token("dp.st.dev.nothing").refused(401, "GET", "me")
+        doppler.as_token(key).refused(403, "GET", "configs/config", {"project": app, "config": "prd"})
+        log = (tmp_path / "audit.log").read_text()
+        assert "Invalid Auth token" in log and "does not have access to requested config 'prd'" in log
+        assert key not in log and "dp.st.dev.nothing" not in log
+    finally:
+        own.stop()

@@ -1,6 +1,12 @@
 //! One request under way: who asks, about which project and config, and how it gets through the door.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use hyper::{HeaderMap, Method, StatusCode};
 use keyturn_core::{
@@ -33,6 +39,8 @@ pub(crate) struct Call {
     pub(crate) recorded: Vec<HeaderRecord>,
     /// Whose token it carries. Only paths that need no token are served without.
     pub(super) known: Option<Known>,
+    /// Whether the door was asked: what did not come so far is recorded otherwise.
+    pub(super) asked: AtomicBool,
 }
 
 /// The config that a request is about.
@@ -135,6 +143,7 @@ impl Call {
         path: &'e str,
         told: &'e SecretBytes,
     ) -> Result<(Exchange<'e>, Permit), Failure> {
+        self.asked.store(true, Ordering::Relaxed);
         let ask = self.ask(operation, path, told);
         let (exchange, admitted) = self.core.admit(ask).await;
         match admitted {

@@ -41,7 +41,10 @@ mod workplace;
 
 use std::{
     convert::Infallible,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -125,8 +128,14 @@ async fn serve(doppler: Arc<Doppler>, request: Request<Body>) -> Response<Body> 
 }
 
 async fn answer(call: Call) -> Response<Body> {
-    let reply = routes::answer(&call).await.unwrap_or_else(Failure::into_reply);
-    reply.into_response(&call.request_id)
+    let outcome = match routes::answer(&call).await {
+        // What was wrong showed before the door was asked, such as another config than the token is for.
+        Err(failure) if !call.asked.load(Ordering::Relaxed) && !routes::is_open(&call.path) => {
+            Err(turned_away(&call, None, failure).await)
+        }
+        outcome => outcome,
+    };
+    outcome.unwrap_or_else(Failure::into_reply).into_response(&call.request_id)
 }
 
 /// A request, read whole, of somebody who is known.
@@ -161,6 +170,7 @@ async fn prepare(doppler: Arc<Doppler>, request: Request<Body>, request_id: &str
         authority,
         recorded,
         known: None,
+        asked: AtomicBool::new(false),
     };
     rate_limit(&call).await?;
     if !routes::is_open(&call.path) {
@@ -183,8 +193,8 @@ async fn rate_limit(call: &Call) -> Result<(), Failure> {
 
 /// Records that somebody is turned away before the door.
 async fn turned_away(call: &Call, token: Option<&SecretString>, told: Failure) -> Failure {
-    let ask =
-        Ask { credential: token.map(Credential::Token), ..call.ask(Operation::Read, UNKNOWN, call.parameters.told()) };
+    let ask = call.ask(Operation::Read, UNKNOWN, call.parameters.told());
+    let ask = Ask { credential: token.map(Credential::Token).or(ask.credential), ..ask };
     match call.core.turn_away(ask, &told.text()).await {
         Ok(()) => told,
         Err(error) => Failure::internal(&error, &call.request_id),
