@@ -55,7 +55,7 @@ impl Kv {
         let Seen { value: secret, .. } = self.find(&place).await?.ok_or(KvError::NotFound)?;
         let (_, changes) = self.difference_of(&place, &secret, id).await?;
         let changes: Vec<FieldChange> = changes.into_iter().map(FieldChange::reversed).collect();
-        let now = self.fields_of(&place, &secret, secret.current()).await?.ok_or(KvError::NotFound)?;
+        let now = self.readable_fields(&place, &secret, secret.current()).await?.ok_or(KvError::NotFound)?;
         let fields = json::replace(now.expose_secret(), &changes)
             .map_err(|error| KvError::Invalid(format!("the current version: {error}")))?;
         let current = secret.current();
@@ -73,10 +73,10 @@ impl Kv {
             return Err(KvError::NotFound);
         }
         let version = secret.by_id(id).filter(|version| !version.unreleased).ok_or(KvError::NotFound)?;
-        let after = self.fields_of(place, secret, version.number).await?.ok_or_else(|| missing(id))?;
+        let after = self.readable_fields(place, secret, version.number).await?.ok_or_else(|| missing(id))?;
         let mut before = None;
         for older in secret.versions.iter().rev().filter(|older| older.number < version.number && !older.unreleased) {
-            before = self.fields_of(place, secret, older.number).await?;
+            before = self.readable_fields(place, secret, older.number).await?;
             if before.is_some() {
                 break;
             }
@@ -88,7 +88,12 @@ impl Kv {
     }
 
     /// A version as the text of a JSON object, if it can be read.
-    async fn fields_of(&self, place: &Place, secret: &Secret, number: u64) -> Result<Option<SecretBytes>, KvError> {
+    async fn readable_fields(
+        &self,
+        place: &Place,
+        secret: &Secret,
+        number: u64,
+    ) -> Result<Option<SecretBytes>, KvError> {
         let now = self.store.now();
         let live =
             secret.version(number).is_some_and(|version| version.state(now) == VersionState::Live && !version.empty);
