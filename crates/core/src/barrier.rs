@@ -73,6 +73,8 @@ pub enum MacPurpose {
     Snapshot,
     /// Knowing one's own page tokens again.
     Page,
+    /// Knowing again what an answer was made from.
+    Etag,
 }
 
 /// A keyed hash (HMAC-SHA256).

@@ -8,6 +8,7 @@ use crate::{
     audit_devices::{AuditDevices, ConfiguredDevice},
     barrier::{Barrier, BarrierError, KeyStatus},
     clock::Timestamp,
+    config_values::Outlines,
     cubbyhole::Cubbyhole,
     device_login::DeviceLogins,
     door::Permit,
@@ -53,6 +54,7 @@ pub struct Core {
     projects: Projects,
     device_logins: DeviceLogins,
     service_accounts: ServiceAccounts,
+    outlines: Outlines,
     audit_devices: AuditDevices,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
@@ -112,6 +114,7 @@ impl Core {
             service_accounts: ServiceAccounts::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&policies)),
             device_logins: DeviceLogins::new(Arc::clone(&store), Arc::clone(&tokens)),
             projects: Projects::load(Arc::clone(&store), Arc::clone(&tokens), &mounts, outbox).await?,
+            outlines: Outlines::new(),
             store,
             mounts,
             policies,
@@ -389,6 +392,10 @@ impl Core {
     #[must_use]
     pub fn service_accounts(&self) -> &ServiceAccounts {
         &self.service_accounts
+    }
+
+    pub(crate) fn outlines(&self) -> &Outlines {
+        &self.outlines
     }
 
     /// The audit devices.

@@ -29,6 +29,7 @@
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
 //! kv/<uuid>/purge/<seconds>/<name>         a secret that may be removed by then; seconds as 16 hex digits
 //! kv/<uuid>/flat/<name>                    an unversioned secret
+//! kv/<uuid>/notes/<project>                notes on the secrets of a project's configs, by name (config_values)
 //! kv/<uuid>/project/<name>                 a project with its environments and configs (project::Project)
 //! kv/<uuid>/webhook/<project>/<slug>       a webhook (project::Webhook)
 //! kv/<uuid>/activity/<nanoseconds>-<random>   a change of structure (project::Activity); nanoseconds as 16 hex digits
@@ -198,6 +199,15 @@ pub(crate) fn kv_purge(mount: &str, at: Timestamp, name: &str) -> Key {
 /// The prefix of all projects of a mount.
 pub(crate) fn projects(mount: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/project/"])
+}
+
+/// Whether a record of that key may change what somebody who has a token may do.
+pub(crate) fn decides_access(key: &[u8]) -> bool {
+    [POLICIES, GROUPS, MOUNTS].into_iter().any(|prefix| key.starts_with(prefix))
+}
+
+pub(crate) fn secret_notes(mount: &str, project: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/notes/", project.as_bytes()])
 }
 
 pub(crate) fn project(mount: &str, name: &str) -> Key {

@@ -15,6 +15,7 @@ pub mod barrier;
 pub mod ceremony;
 pub mod clock;
 pub mod codec;
+pub mod config_values;
 pub mod core;
 pub mod cubbyhole;
 pub mod device_login;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::{Zeroize, Zeroizing};
 
 /// What stands in for every secret in debug output.
@@ -25,6 +26,22 @@ impl SecretString {
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0
+    }
+
+    /// Adds text at the end. A buffer that is too small is wiped once its content has moved.
+    pub fn push_str(&mut self, text: &str) {
+        if self.0.capacity() - self.0.len() < text.len() {
+            let mut larger = Zeroizing::new(String::with_capacity((self.0.len() + text.len()) * 2));
+            larger.push_str(&self.0);
+            self.0 = larger;
+        }
+        self.0.push_str(text);
+    }
+
+    /// Whether both are the same text. It takes as long wherever they differ.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
     }
 
     /// Length in bytes.

@@ -1,6 +1,7 @@
 //! The barrier with types on top: records are read and written as structs, and one key at a time is worked on.
 
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
@@ -74,6 +75,18 @@ impl Store {
         #[allow(clippy::cast_possible_truncation, reason = "a hash is cut on purpose")]
         let slot = self.hasher.hash_one(key) as usize % LOCKS;
         self.locks[slot].lock().await
+    }
+
+    /// Like [`Store::lock`] for several keys at once. Who locks several takes them in one order.
+    pub(crate) async fn lock_all(&self, keys: &[Key]) -> Vec<MutexGuard<'_, ()>> {
+        #[allow(clippy::cast_possible_truncation, reason = "a hash is cut on purpose")]
+        let slots: BTreeSet<usize> =
+            keys.iter().map(|key| self.hasher.hash_one(key.as_slice()) as usize % LOCKS).collect();
+        let mut guards = Vec::with_capacity(slots.len());
+        for slot in slots {
+            guards.push(self.locks[slot].lock().await);
+        }
+        guards
     }
 
     /// Reads the record at `key` as a `T`.

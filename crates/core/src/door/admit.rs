@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, OnceCell},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -123,7 +124,12 @@ impl Core {
                 Some(counted) => presented = counted,
             }
         }
-        let Presented { id, entry } = presented;
+        let caller = Arc::new(self.caller(presented, standing));
+        exchange.caller = Some(Arc::clone(&caller));
+        Ok(Some(caller))
+    }
+
+    fn caller(&self, Presented { id, entry }: Presented, standing: Standing) -> Caller {
         let (acl, identity) = match standing {
             Standing::For(effective) => {
                 let access = self.policies().access(&entry.policies, &effective);
@@ -131,9 +137,22 @@ impl Core {
             }
             Standing::Alone | Standing::Refused => (self.policies().acl(&entry.policies), None),
         };
-        let caller = Arc::new(Caller { id, entry, acl, identity });
-        exchange.caller = Some(Arc::clone(&caller));
-        Ok(Some(caller))
+        Caller { id, entry, acl, identity }
+    }
+
+    /// Whose token it is now, for an answer that goes on after its request was checked and recorded. `None`: it is not
+    /// good any longer, or not from there.
+    pub(crate) async fn caller_again(
+        &self,
+        token: &SecretString,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Caller>, StoreError> {
+        let Some(presented) = self.tokens().resolve(token).await? else { return Ok(None) };
+        let standing = self.identity().standing(&presented.entry.entity_id);
+        if !token::address_allowed(&presented.entry.bound_cidrs, from) || matches!(standing, Standing::Refused) {
+            return Ok(None);
+        }
+        Ok(Some(self.caller(presented, standing)))
     }
 
     /// Refuses unless the wrapping token in the request's parameters, or else the caller's own, is good. Whether it is

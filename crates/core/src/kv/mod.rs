@@ -7,6 +7,7 @@ mod access;
 mod config;
 mod diff;
 mod fingerprint;
+mod fields;
 mod flat;
 mod history;
 pub mod json;
@@ -35,6 +36,7 @@ use std::{
 pub use config::MountSettings;
 pub use diff::{Change, DiffError, FieldDiff, VersionDiff};
 pub use fingerprint::Fingerprint;
+pub(crate) use fields::FieldsCommit;
 pub(crate) use flat::flat_payload;
 pub use history::FieldChange;
 pub(crate) use history::names_and_values;

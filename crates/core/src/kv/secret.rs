@@ -10,7 +10,10 @@ use super::{
     replica::Replica,
     rotation::RotationSettings,
 };
-use crate::clock::{Timestamp, nanos};
+use crate::{
+    clock::{Timestamp, nanos},
+    config_values::FieldMark,
+};
 
 /// The stage that readers see by default.
 pub const CURRENT: &str = "current";
@@ -150,6 +153,9 @@ pub struct Secret {
     /// The secret that follows this one under a name of its own.
     #[serde(default)]
     pub follower: Option<Follower>,
+    /// What is said about its fields, by their names, at the Doppler API.
+    #[serde(default)]
+    pub marks: BTreeMap<String, FieldMark>,
 }
 
 impl Secret {
@@ -179,6 +185,7 @@ impl Secret {
             origin: None,
             link: None,
             follower: None,
+            marks: BTreeMap::new(),
         }
     }
 

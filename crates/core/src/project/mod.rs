@@ -35,6 +35,7 @@ mod webhooks;
 use std::{net::IpAddr, sync::Arc};
 
 pub use activity::Activity;
+pub(crate) use names::environment_of_config;
 pub use names::{MAX_CONFIG, MAX_ENVIRONMENT, MAX_PROJECT, slug_of};
 pub use projects::EnvironmentChange;
 pub use record::{Config, ConfigName, Environment, Project};

@@ -1,6 +1,6 @@
 //! What projects, environments and configs can be called, and which environment a config belongs to.
 
-use super::ProjectError;
+use super::{Project, ProjectError};
 
 /// The longest name of a project, in characters.
 pub const MAX_PROJECT: usize = 80;
@@ -48,6 +48,13 @@ pub(super) fn environment_of<'a>(config: &'a str, known: impl Iterator<Item = &'
         .filter(|environment| belongs(config, environment))
         .max_by_key(|environment| environment.len())
         .unwrap_or_else(|| config.split('_').next().filter(|slug| !slug.is_empty()).unwrap_or(config))
+}
+
+/// The environment of a config, as its project says or its name does.
+pub(crate) fn environment_of_config(project: Option<&Project>, config: &str) -> String {
+    let declared = project.and_then(|project| project.config(config)).map(|config| config.environment.as_str());
+    let known = project.into_iter().flat_map(|project| &project.environments).map(|known| known.slug.as_str());
+    declared.unwrap_or_else(|| environment_of(config, known)).to_owned()
 }
 
 /// A slug from a name that people gave: lower case, with dashes for what cannot be in one.

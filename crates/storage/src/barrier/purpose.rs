@@ -4,7 +4,7 @@
 //! ```text
 //! root key ─ extract ─┬─ "keyturn/v1/keyring"      wraps the keyring
 //!                     ├─ "keyturn/v1/mac/…"        HMAC-SHA256: token, secret-id, audit, fingerprint,
-//!                     │                            snapshot, page
+//!                     │                            snapshot, page, etag
 //!                     └─ "keyturn/v1/token"        ─ expand with a random salt ─ AES-256-GCM, one key a token
 //!
 //! sealed token: format, u8 ‖ salt, 16 B ‖ nonce, 12 B ‖ ciphertext ‖ tag, 16 B      associated data: format
@@ -33,7 +33,7 @@ const TOKEN_BODY: usize = 1 + TOKEN_SALT_LEN + NONCE_LEN;
 pub(super) struct PurposeKeys {
     keyring: LessSafeKey,
     token: hkdf::Prk,
-    macs: [hmac::Key; 6],
+    macs: [hmac::Key; 7],
 }
 
 impl PurposeKeys {
@@ -52,6 +52,7 @@ impl PurposeKeys {
                     mac(b"fingerprint")?,
                     mac(b"snapshot")?,
                     mac(b"page")?,
+                    mac(b"etag")?,
                 ],
             })
         };
@@ -65,7 +66,7 @@ impl PurposeKeys {
 
     /// The keyed hash of `parts`, as if they were one.
     pub(super) fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
-        let [token, secret_id, audit, fingerprint, snapshot, page] = &self.macs;
+        let [token, secret_id, audit, fingerprint, snapshot, page, etag] = &self.macs;
         let key = match purpose {
             MacPurpose::Token => token,
             MacPurpose::SecretId => secret_id,
@@ -73,6 +74,7 @@ impl PurposeKeys {
             MacPurpose::Fingerprint => fingerprint,
             MacPurpose::Snapshot => snapshot,
             MacPurpose::Page => page,
+            MacPurpose::Etag => etag,
         };
         let tag = if let [whole] = parts {
             hmac::sign(key, whole)
