@@ -11,6 +11,7 @@ mod destroy;
 mod dev;
 mod diff;
 mod doppler_token;
+mod doppler_token;
 mod get;
 mod history;
 mod import;

@@ -67,6 +67,11 @@ impl Failure {
         self.status
     }
 
+    /// Whether the door, or a rule, said no.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
     /// What it says, for the audit log.
     pub(crate) fn text(&self) -> String {
         self.messages.join("; ")

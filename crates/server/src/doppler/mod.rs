@@ -31,6 +31,7 @@ mod reply;
 mod request;
 mod roles;
 mod routes;
+mod secrets;
 mod service_accounts;
 mod settings;
 mod shape;
@@ -81,6 +82,8 @@ pub(crate) struct Doppler {
     node: Arc<Node>,
     limits: Limits,
     settings: DopplerSettings,
+    /// Those who follow a config.
+    streams: secrets::Streams,
 }
 
 /// The Doppler API, as a service. Cloning it is cheap.
@@ -91,7 +94,7 @@ impl Api {
     pub(crate) fn new(node: Arc<Node>, limits: Limits, settings: DopplerSettings) -> Self {
         let max_body_bytes = limits.max_body_bytes.min(MAX_BODY);
         let limits = Limits { max_body_bytes, ..limits };
-        Self(Arc::new(Doppler { node, limits, settings }))
+        Self(Arc::new(Doppler { node, limits, settings, streams: secrets::Streams::default() }))
     }
 }
 

@@ -9,6 +9,8 @@ use hyper::{
 use keyturn_core::secret::SecretBytes;
 use serde::Serialize;
 
+use crate::listener::Endless;
+
 /// JSON's type, as clients look for it.
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 
@@ -21,6 +23,8 @@ pub(crate) struct Reply {
     /// What the audit log records in place of a body that is no JSON object.
     audited: Option<SecretBytes>,
     headers: HeaderMap,
+    /// A body that goes on until it is ended, in place of `body`.
+    stream: Option<Body>,
 }
 
 impl Reply {
@@ -33,7 +37,7 @@ impl Reply {
 
     /// The text of a JSON object, any value of which may be a secret.
     pub(crate) fn secret_json(status: StatusCode, text: SecretBytes) -> Self {
-        Self { status, kind: JSON, body: text, audited: None, headers: HeaderMap::new() }
+        Self { status, kind: JSON, body: text, audited: None, headers: HeaderMap::new(), stream: None }
     }
 
     /// JSON, all well.
@@ -48,7 +52,13 @@ impl Reply {
 
     /// Text; `audited` is the JSON object that the audit log records of it.
     pub(crate) fn text(status: StatusCode, kind: &'static str, body: SecretBytes, audited: SecretBytes) -> Self {
-        Self { status, kind, body, audited: Some(audited), headers: HeaderMap::new() }
+        Self { status, kind, body, audited: Some(audited), headers: HeaderMap::new(), stream: None }
+    }
+
+    /// An answer that goes on until it is ended. Nothing of it is recorded but that it began.
+    pub(crate) fn stream(kind: &'static str, body: Body) -> Self {
+        let begun = Self::text(StatusCode::OK, kind, SecretBytes::default(), SecretBytes::new(b"{}".to_vec()));
+        Self { stream: Some(body), ..begun }
     }
 
     /// The same, with a header.
@@ -63,8 +73,16 @@ impl Reply {
     }
 
     pub(super) fn into_response(self, request_id: &str) -> Response<Body> {
-        let body = if self.body.is_empty() { Body::empty() } else { Body::from(Bytes::from_owner(self.body)) };
+        let endless = self.stream.is_some();
+        let body = match self.stream {
+            Some(stream) => stream,
+            None if self.body.is_empty() => Body::empty(),
+            None => Body::from(Bytes::from_owner(self.body)),
+        };
         let mut response = Response::new(body);
+        if endless {
+            response.extensions_mut().insert(Endless);
+        }
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         *headers = self.headers;

@@ -85,6 +85,11 @@ impl Parameters {
         Ok(self.fields()?.get(name).is_some_and(|raw| raw.get() != "null") || self.query_text(name).is_some())
     }
 
+    /// A parameter of the query alone, if it says anything.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query_text(name).filter(|text| !text.is_empty())
+    }
+
     fn query_text(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -4,7 +4,7 @@ use hyper::Method;
 
 use super::{
     Outcome, activity, approve, call::Call, cli_login, config_logs, configs, environments, error::Failure, me,
-    projects, roles, service_accounts, tokens, trusted_ips, webhooks, workplace,
+    projects, roles, secrets, service_accounts, tokens, trusted_ips, webhooks, workplace,
 };
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
@@ -34,6 +34,7 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["projects", "project"]) => projects::read(call).await,
         (POST, ["projects", "project"]) => projects::update(call).await,
         (DELETE, ["projects", "project"]) => projects::delete(call).await,
+        (POST, ["projects", "project", "note"]) => secrets::set_project_note(call).await,
         (GET, ["environments"]) => environments::list(call).await,
         (POST, ["environments"]) => environments::create(call).await,
         (GET, ["environments", "environment"]) => environments::read(call).await,
@@ -50,6 +51,15 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (POST, ["configs", "config", "inheritable"]) => configs::inheritable(call).await,
         (POST, ["configs", "config", "inherits"]) => configs::inherits(call).await,
         (GET, ["configs", "config", "ping"]) => configs::ping(call).await,
+        (GET, ["configs", "config", "secrets"]) => secrets::list(call).await,
+        (POST | PUT, ["configs", "config", "secrets"]) => secrets::change(call).await,
+        (GET, ["configs", "config", "secrets", "names"]) => secrets::names(call).await,
+        (GET, ["configs", "config", "secrets", "download"]) => secrets::download(call).await,
+        (GET, ["configs", "config", "secrets", "watch"]) => secrets::watch(call).await,
+        (POST, ["configs", "config", "secrets", "upload"]) => secrets::upload(call).await,
+        (POST, ["configs", "config", "secrets", "note"]) => secrets::set_note(call).await,
+        (GET, ["configs", "config", "secret"]) => secrets::one(call).await,
+        (DELETE, ["configs", "config", "secret"]) => secrets::delete(call).await,
         (GET, ["configs", "config", "tokens"]) => tokens::list(call).await,
         (POST, ["configs", "config", "tokens"]) => tokens::create(call).await,
         (DELETE, ["configs", "config", "tokens", "token"]) => tokens::revoke(call).await,

@@ -38,6 +38,7 @@ use tokio::{
 use super::{
     ClientCertificates, Handler, Peer,
     beating::counted,
+    endless::ended,
     gate::{Gate, Phase},
 };
 use crate::limits::{Limits, within};
@@ -77,12 +78,20 @@ impl<S: Handler> Connections<S> {
 }
 
 /// Counts of one connection's requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pulse {
     /// Requests that a handler has and has not answered.
     at_work: AtomicUsize,
     /// Grows with each request that begins or ends, and with each part of a long answer.
     beats: Arc<AtomicU64>,
+    /// For answers that do not end by themselves.
+    gate: Arc<Gate>,
+}
+
+impl Pulse {
+    fn new(gate: &Arc<Gate>) -> Self {
+        Self { at_work: AtomicUsize::default(), beats: Arc::default(), gate: Arc::clone(gate) }
+    }
 }
 
 /// A request at work, from its head to its answer; dropped early when the client is gone.
@@ -113,7 +122,7 @@ pub(super) async fn serve_connection<I, S>(
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Handler,
 {
-    let pulse = Arc::new(Pulse::default());
+    let pulse = Arc::new(Pulse::new(&connections.gate));
     let limit = connections.limits.request_timeout;
     let service = service_fn(|request: Request<Incoming>| {
         let at_work = AtWork::begin(&pulse);
@@ -128,7 +137,7 @@ pub(super) async fn serve_connection<I, S>(
         let answer = connections.service.clone().call(request);
         async move {
             let answered = within(limit, answer).await.unwrap_or_else(|| Ok(took_too_long(limit)));
-            let answered = answered.map(|answer| counted(answer, || at_work.0.beats.clone()));
+            let answered = answered.map(|answer| counted(ended(answer, &at_work.0.gate), || at_work.0.beats.clone()));
             drop(at_work);
             answered
         }

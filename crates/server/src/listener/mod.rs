@@ -5,6 +5,7 @@
 
 mod beating;
 mod connection;
+mod endless;
 mod gate;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+pub(crate) use self::endless::Endless;
 use self::{
     connection::{Connections, serve_connection},
     gate::{Gate, Phase},
