@@ -124,6 +124,12 @@ pub(super) fn config_of(permit: &Permit) -> Result<(Arc<Mount>, ConfigName), Con
 }
 
 impl Reading<'_> {
+    /// The mount that it is in.
+    #[must_use]
+    pub fn mount(&self) -> &Mount {
+        &self.mount
+    }
+
     /// The config that is read.
     #[must_use]
     pub fn target(&self) -> &ConfigName {

@@ -88,7 +88,9 @@ impl Watch {
     pub async fn look(&mut self, core: &Core) -> Result<Look, ConfigError> {
         let Some(caller) = core.caller_again(&self.token, self.from).await? else { return Ok(Look::Over) };
         let there = core.mounts().at(&self.mount.path).is_some_and(|mount| mount.uuid == self.mount.uuid);
-        if !there || !may_read(&caller, &self.mount, &self.target) {
+        let rest = format!("data/{}/{}", self.target.project, self.target.config);
+        let allowed = core.projects().trusts(&self.mount, &rest, self.from);
+        if !there || !allowed || !may_read(&caller, &self.mount, &self.target) {
             return Ok(Look::Over);
         }
         let before = self.last;

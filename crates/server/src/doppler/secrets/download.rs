@@ -15,11 +15,11 @@ use keyturn_core::{
 };
 use keyturn_protocol::doppler::{format::Format, transformer::Transformer};
 
-use super::{Attempt, follow, reading, sees_restricted, unresolved, wanted};
+use super::{Attempt, Job, follow, reading, sees_restricted, unresolved, wanted};
 use crate::doppler::{Outcome, call::Call, error::Failure, reply::Reply};
 
 /// How a download is to be written.
-struct Asked {
+pub(super) struct Asked {
     format: Format,
     transformer: Option<Transformer>,
     only: Option<BTreeSet<String>>,
@@ -58,23 +58,24 @@ fn unknown(name: &str, known: &[&str]) -> Failure {
 
 pub(in crate::doppler) async fn download(call: &Call) -> Outcome {
     let target = call.target()?;
-    let asked = Asked::read(call)?;
-    reading(call, &target, async |mut reading: Reading<'_>| {
-        reading.follow(asked.only.as_ref());
-        follow(call, &mut reading).await?;
-        let etag = asked.etag(&reading);
-        let reply = if has(&call.headers, &etag) {
-            Reply::text(StatusCode::NOT_MODIFIED, "", SecretBytes::default(), SecretBytes::new(b"{}".to_vec()))
-        } else {
-            reading.load().await?;
-            rendered(&asked, &reading.values())?
-        };
-        Ok(match HeaderValue::from_str(&etag) {
-            Ok(value) => reply.with(ETAG, value),
-            Err(_) => reply,
-        })
+    reading(call, &target, Job::Download(&Asked::read(call)?)).await
+}
+
+pub(super) async fn downloaded(call: &Call, mut reading: Reading<'_>, asked: &Asked) -> Attempt {
+    reading.follow(asked.only.as_ref());
+    follow(call, &mut reading).await?;
+    let etag = asked.etag(&reading);
+    let reply = if has(&call.headers, &etag) {
+        Reply::text(StatusCode::NOT_MODIFIED, "", SecretBytes::default(), SecretBytes::new(b"{}".to_vec()))
+    } else {
+        reading.load().await?;
+        rendered(asked, &reading.values())?
+    };
+    call.core.projects().note_fetch(reading.mount(), &reading.target().project, &reading.target().config);
+    Ok(match HeaderValue::from_str(&etag) {
+        Ok(value) => reply.with(ETAG, value),
+        Err(_) => reply,
     })
-    .await
 }
 
 /// Whether the client has what this ETag stands for.

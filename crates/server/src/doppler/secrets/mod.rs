@@ -18,6 +18,7 @@ use std::{
 
 use keyturn_core::{
     config_values::{ConfigError, Reading, Shown, Unresolved, Visibility},
+    door::Permit,
     policy::Operation,
     secret::{SecretBytes, SecretString},
 };
@@ -88,22 +89,37 @@ fn failure(stumble: Stumble) -> Failure {
     }
 }
 
+/// What is read of a config.
+enum Job<'a> {
+    List(&'a read::Listed),
+    One(&'a str),
+    Names { managed: bool },
+    Download(&'a download::Asked),
+}
+
 /// Reads the caller's config through the door, as often as others change it under the reader's hands.
-async fn reading(call: &Call, target: &Target, work: impl AsyncFn(Reading<'_>) -> Attempt) -> Outcome {
+async fn reading(call: &Call, target: &Target, job: Job<'_>) -> Outcome {
     let path = call.config_path("data", target);
     let mut attempts = 0;
     loop {
         attempts += 1;
         let again = AtomicBool::new(false);
         let outcome = call
-            .through(Operation::Read, &path, |permit| async {
-                let attempt = async { work(call.core.read_config(permit).await?).await }.await;
-                settle(attempt, &again)
-            })
+            .through(Operation::Read, &path, |permit| async { settle(attempt(call, permit, &job).await, &again) })
             .await;
         if !again.into_inner() || attempts == ATTEMPTS {
             return outcome;
         }
+    }
+}
+
+async fn attempt(call: &Call, permit: Permit, job: &Job<'_>) -> Attempt {
+    let reading = call.core.read_config(permit).await?;
+    match job {
+        Job::List(listed) => read::listed(call, reading, listed).await,
+        Job::One(name) => read::found(call, reading, name).await,
+        Job::Names { managed } => read::named(&reading, *managed),
+        Job::Download(asked) => download::downloaded(call, reading, asked).await,
     }
 }
 
