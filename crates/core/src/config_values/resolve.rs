@@ -217,7 +217,7 @@ impl Computed {
             Err(why) => self.fail(why.clone()),
         }
         if self.depth > MAX_DEPTH {
-            self.value = Err(Unresolved::TooDeep);
+            self.fail(Unresolved::TooDeep);
         }
     }
 }
