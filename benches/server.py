@@ -219,6 +219,61 @@ def aws_reads(work, rounds, seconds):
         server.stop()
 
 
+def doppler_downloads(work, rounds, seconds):
+    """Downloads of a config of 100 secrets, and 304s for who has them, beside a bare axum server with answers as large."""
+    plain, audited = dev(), dev()
+    log = work / "doppler-audit.log"
+    assert audited.call("PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(log)}})[0] == 204
+    path = "/v3/configs/config/secrets/download?project=app&config=db&format=json"
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
+    for server in (plain, audited):
+        secrets = {f"SECRET_{number:03}": f"{number:03}" + "x" * 29 for number in range(100)}
+        assert server.call("POST", READ, {"data": secrets})[0] == 200
+    scripts, sizes = {}, {}
+    for server in (plain, audited):
+        first = download(server, path, headers)
+        again = headers | {"If-None-Match": first.headers["ETag"]}
+        assert (first.status, download(server, path, again).status) == (200, 304)
+        sizes[server] = first.length
+        for kind, sent in (("download", headers), ("304", again)):
+            scripts[server, kind] = work / f"{server.port}-{kind}.lua"
+            lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in sent.items()]
+            request = f"request = function() return wrk.format('GET', '{path}') end"
+            scripts[server, kind].write_text("\n".join([*lines, request]))
+    print(f"\nDownloads of 100 secrets, {sizes[plain]} bytes an answer, and 304s, by `wrk -t1`:\n")
+    print("| what | connections | server | requests/s | p50 µs | p99 µs | of bare |")
+    print("|---|---:|---|---:|---:|---:|---:|")
+    for kind, size in (("download", sizes[plain]), ("304", 0)):
+        bare = Server(RELEASE / "examples" / "bare_axum", str(size))
+        servers = {"bare axum": bare, "keyturn": plain, "keyturn, file audit": audited}
+        for connections in CONNECTIONS:
+            measured = {name: [] for name in servers}
+            for _ in range(rounds):
+                for name, server in servers.items():
+                    os.truncate(log, 0)
+                    script = scripts.get((server, kind), scripts[plain, kind])
+                    measured[name].append(wrk(server, connections, seconds, script))
+            yardstick = medians(measured["bare axum"])[0]
+            for name, columns in measured.items():
+                rate, half, tail = medians(columns)
+                print(f"| {kind} | {connections} | {name} | {rate:,.0f} | {half:,.0f} | {tail:,.0f} | "
+                      f"{rate / yardstick:.0%} |")
+        bare.stop()
+    plain.stop()
+    audited.stop()
+
+
+def download(server, path, headers):
+    """One answer, read whole; `length` is that of its body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    length = len(answer.read())
+    connection.close()
+    answer.length = length
+    return answer
+
+
 def aws_pages(work, count=100_000):
     """ListSecrets, page by page, over a hundred thousand secrets."""
     server = dev("--data", str(work / "pages"))
@@ -417,7 +472,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="short rounds")
     parser.add_argument("--million", action="store_true", help="also a store of a million secrets")
     parser.add_argument("--against", type=pathlib.Path, metavar="BINARY", help="another build, for the reads")
-    parser.add_argument("--only", choices=["reads", "aws", "pages", "writes", "start", "million"], help="one part alone")
+    parser.add_argument("--only", choices=["reads", "aws", "doppler", "pages", "writes", "start", "million"], help="one part alone")
     options = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed (Debian: apt install wrk)")
@@ -426,6 +481,7 @@ def main():
     parts = {
         "reads": lambda work: reads(work, rounds, seconds, options.against),
         "aws": lambda work: aws_reads(work, rounds, seconds),
+        "doppler": lambda work: doppler_downloads(work, rounds, seconds),
         "pages": lambda work: aws_pages(work, 10_000 if options.quick else 100_000),
         "writes": lambda work: writes(work, rounds, seconds),
         "start": lambda work: start_and_rest(work, rounds),

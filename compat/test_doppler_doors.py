@@ -54,7 +54,7 @@ def test_vault_writes_fields(config, kv, sm):
     """Values that are no text show as their JSON, and stay what they are when others are set."""
     fields = {"URL": "ü\n", "PORT": 5432, "ON": True, "DEEP": {"a": [None, 1.5]}, "lower.case": "x", "not shown!": "y"}
     write(kv, config, fields)
-    assert config.raw() == {"URL": "ü\n", "PORT": "5432", "ON": "true", "DEEP": '{"a":[null,1.5]}', "lower.case": "x"}
+    assert config.raw() == {"URL": "ü\n", "PORT": "5432", "ON": "true", "DEEP": '{"a": [null, 1.5]}', "lower.case": "x"}
     config.set(URL="new", ADDED="1")
     assert read(kv, config)["data"] == fields | {"URL": "new", "ADDED": "1"}
     assert json.loads(sm.get_secret_value(SecretId=name(config))["SecretString"]) == fields | {"URL": "new", "ADDED": "1"}

@@ -159,7 +159,7 @@ def test_a_seal_and_a_stop_end_streams(own_server):
     with Stream(dev) as stream:
         own_server.signal(signal.SIGTERM)
         assert stream.ends()
-    wait_until("the process has ended", lambda: own_server.process.poll() is not None)
+    wait_until("the process has ended", lambda: own_server.answers() is None)
 
 
 def test_streams_that_are_left_make_room(dev):

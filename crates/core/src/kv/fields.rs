@@ -114,6 +114,7 @@ impl Kv {
         if !permit.still_fits(found.is_some()) {
             return Err(KvError::Denied);
         }
+        let author = permit.caller().map_or_else(String::new, |caller| caller.entry().display_name.clone());
         permit.spend();
         let now = self.store.now();
         if let Some(secret) = &found {
@@ -133,6 +134,7 @@ impl Kv {
             let settings = self.settings_of(&place.mount).await?;
             let id = self.store.random.uuid().map_err(StoreError::from)?.to_string();
             let number = secret.promote_new(id, now, deletion_time(&secret, &settings, now));
+            secret.set_author(number, author);
             batch = batch.put(place.data_key(number), payload);
             for pruned in secret.prune(versions_to_keep(&secret, &settings)) {
                 batch = batch.delete(place.data_key(pruned));

@@ -151,7 +151,8 @@ impl Projects {
                 batch = batch.delete(keys::webhook(&mount.uuid, &name, &slug));
             }
             let told = Told::of_project(format!("Deleted project {name}")).by(by.name(), self.store.now(), &name);
-            batch = self.log_into(&mount, batch.delete(key.clone()), told).await?;
+            batch = batch.delete(key.clone()).delete(keys::secret_notes(&mount.uuid, &name));
+            batch = self.log_into(&mount, batch, told).await?;
             batch = draft.expecting(batch, key.clone());
             if self.committed(batch).await? {
                 self.trusted.learn(&mount.uuid, &name, None);
