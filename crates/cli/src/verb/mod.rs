@@ -11,7 +11,6 @@ mod destroy;
 mod dev;
 mod diff;
 mod doppler_token;
-mod doppler_token;
 mod get;
 mod history;
 mod import;

@@ -6,8 +6,8 @@
 mod access;
 mod config;
 mod diff;
-mod fingerprint;
 mod fields;
+mod fingerprint;
 mod flat;
 mod history;
 pub mod json;
@@ -35,8 +35,8 @@ use std::{
 
 pub use config::MountSettings;
 pub use diff::{Change, DiffError, FieldDiff, VersionDiff};
-pub use fingerprint::Fingerprint;
 pub(crate) use fields::FieldsCommit;
+pub use fingerprint::Fingerprint;
 pub(crate) use flat::flat_payload;
 pub use history::FieldChange;
 pub(crate) use history::names_and_values;

@@ -5,6 +5,7 @@ use keyturn_core::{
     project::{ConfigName, ConfigView, ProjectView},
 };
 use keyturn_protocol::doppler::ConfigRef;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
@@ -132,10 +133,15 @@ pub(super) async fn inheritable(call: &Call) -> Outcome {
     .await
 }
 
+/// From which configs one is to inherit.
+#[derive(Deserialize)]
+struct Inherits {
+    inherits: Vec<ConfigRef>,
+}
+
 pub(super) async fn inherits(call: &Call) -> Outcome {
     let target = call.target()?;
-    let bases = call.parameters.value::<Vec<ConfigRef>>("inherits", "a list of objects with project and config")?;
-    let bases = bases.ok_or_else(|| Failure::bad_request("inherits is missing"))?;
+    let Inherits { inherits: bases } = call.parameters.body()?;
     let checked = |base: ConfigRef| {
         let (project, config) = (checked("project", base.project)?, checked("config", base.config)?);
         Ok::<_, Failure>(ConfigName { project, config })

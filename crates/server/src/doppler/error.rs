@@ -24,12 +24,13 @@ use crate::limits::BodyError;
 pub(crate) struct Failure {
     status: StatusCode,
     messages: Vec<String>,
-    headers: HeaderMap,
+    /// Few have any, and a failure is small.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, messages: vec![message.into()], headers: HeaderMap::new() }
+        Self { status, messages: vec![message.into()], headers: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -79,13 +80,14 @@ impl Failure {
 
     /// The same, with a header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.get_or_insert_default().insert(name, value);
         self
     }
 
     pub(super) fn into_reply(self) -> Reply {
         let reply = Reply::json(self.status, &ErrorShape { messages: &self.messages, success: false });
-        self.headers.iter().fold(reply, |reply, (name, value)| reply.with(name.clone(), value.clone()))
+        let headers = self.headers.iter().flat_map(|headers| headers.iter());
+        headers.fold(reply, |reply, (name, value)| reply.with(name.clone(), value.clone()))
     }
 }
 

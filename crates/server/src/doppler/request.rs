@@ -80,11 +80,6 @@ impl Parameters {
             .map_err(|_| Failure::bad_request("the body must be a JSON object"))
     }
 
-    /// Whether the body has a member that is not null.
-    pub(crate) fn has(&self, name: &str) -> Result<bool, Failure> {
-        Ok(self.fields()?.get(name).is_some_and(|raw| raw.get() != "null") || self.query_text(name).is_some())
-    }
-
     /// A parameter of the query alone, if it says anything.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query_text(name).filter(|text| !text.is_empty())
