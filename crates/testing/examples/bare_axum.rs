@@ -24,7 +24,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
-    let router = Router::new().route("/v1/{*path}", axum::routing::any(answer.clone()));
+    let router = Router::new()
+        .route("/v1/{*path}", axum::routing::any(answer.clone()))
+        .route("/v3/{*path}", axum::routing::any(answer.clone()));
     axum::serve(listener, router.route("/", axum::routing::any(answer))).await?;
     Ok(())
 }
