@@ -15,7 +15,7 @@ use crate::{
     core::Core,
     door::{Caller, Permit},
     keys,
-    kv::{Payload, Secret, Version},
+    kv::{Held, Payload, Secret, Version},
     mount::{Engine, Mount},
     project::{ConfigName, Project, environment_of_config},
     storage::{Key, Revision},
@@ -56,10 +56,13 @@ pub(super) struct Open {
 }
 
 /// The secret of a config.
+#[derive(Default)]
 pub(super) struct Place {
     pub(super) secret: Option<Seen<Secret>>,
     /// The current version, if it can be read.
     pub(super) version: Option<Version>,
+    /// Where its records lie, if it follows another secret.
+    held: Option<Held>,
     pub(super) outline: Arc<Outline>,
     pub(super) payload: Option<Payload>,
     pub(super) fields: Option<Fields>,
@@ -372,8 +375,10 @@ impl Reading<'_> {
 
     async fn place(&self, name: &ConfigName) -> Result<Place, ConfigError> {
         let path = format!("{}/{}", name.project, name.config);
-        let (found, version) = self.core.kv().head(&self.mount, &path).await?;
-        let mut place = Place { secret: found, version, outline: Arc::default(), payload: None, fields: None };
+        let mut place = Place::default();
+        if let Some(head) = self.core.kv().head(&self.mount, &path).await? {
+            place = Place { secret: Some(head.secret), version: head.version, held: head.held, ..place };
+        }
         let (Some(seen), Some(version)) = (&place.secret, &place.version) else { return Ok(place) };
         let key = version_key(&self.mount.uuid, &path, &seen.value, version);
         if let Some(outline) = self.core.outlines().get(&key) {
@@ -387,8 +392,8 @@ impl Reading<'_> {
     }
 
     async fn open_payload(&self, path: &str, place: &mut Place) -> Result<(), ConfigError> {
-        let (Some(seen), Some(version)) = (&place.secret, &place.version) else { return Ok(()) };
-        let payload = self.core.kv().payload_of_head(&self.mount, path, &seen.value, version.number).await?;
+        let Some(version) = &place.version else { return Ok(()) };
+        let payload = self.core.kv().payload_of_head(&self.mount, path, place.held.as_ref(), version.number).await?;
         // The version was destroyed or pruned since its record was read.
         let payload = payload.ok_or(ConfigError::Changed)?;
         place.fields = Some(Fields::of(&payload));
@@ -479,10 +484,7 @@ impl Reading<'_> {
         let secrets = self.places.keys().chain(self.nodes.keys()).map(secret);
         let projects = self.nodes.keys().map(|name| keys::project(uuid, &name.project));
         let inherited = self.projects.keys().map(|name| keys::project(uuid, name));
-        let origins = self.places.iter().filter_map(|(name, place)| {
-            let origin = place.secret.as_ref()?.value.origin.as_ref()?;
-            Some(keys::kv_meta(origin, &format!("{}/{}", name.project, name.config)))
-        });
+        let origins = self.places.values().filter_map(|place| Some(place.held.as_ref()?.key()));
         secrets.chain(projects).chain(inherited).chain(origins).collect()
     }
 }

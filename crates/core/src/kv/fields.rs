@@ -11,7 +11,7 @@ use crate::{
     config_values::FieldMark,
     door::Permit,
     mount::Mount,
-    storage::{Commit, MAX_KEY_LEN, Revision},
+    storage::{Commit, Key, MAX_KEY_LEN, Revision},
     store::{Seen, Store, StoreError},
 };
 
@@ -27,32 +27,47 @@ pub(crate) struct FieldsCommit {
     pub(crate) marks: BTreeMap<String, FieldMark>,
 }
 
+/// A secret as it is now.
+pub(crate) struct Head {
+    pub(crate) secret: Seen<Secret>,
+    /// The current version, if it can be read.
+    pub(crate) version: Option<Version>,
+    /// Where its records lie, if not with its name: it follows another secret.
+    pub(crate) held: Option<Held>,
+}
+
+/// Where the records of a secret lie that follows another.
+pub(crate) struct Held(Place);
+
+impl Held {
+    /// The key of the record of the secret that is followed.
+    pub(crate) fn key(&self) -> Key {
+        self.0.key()
+    }
+}
+
 impl Kv {
-    /// A secret's record, and its current version if that can be read.
-    pub(crate) async fn head(
-        &self,
-        mount: &Arc<Mount>,
-        name: &str,
-    ) -> Result<(Option<Seen<Secret>>, Option<Version>), StoreError> {
+    /// A secret's record, its current version if that can be read, and where its records lie if not with its name.
+    pub(crate) async fn head(&self, mount: &Arc<Mount>, name: &str) -> Result<Option<Head>, StoreError> {
         let place = Place::new(Arc::clone(mount), name.to_owned());
         if place.key().len() > MAX_KEY_LEN {
-            return Ok((None, None));
+            return Ok(None);
         }
-        let Some(own) = self.find(&place).await? else { return Ok((None, None)) };
-        let seen = if own.value.origin.is_some() {
-            let Some((value, _)) = self.resolve(&place).await? else { return Ok((None, None)) };
-            Seen { revision: own.revision, value }
+        let Some(own) = self.find(&place).await? else { return Ok(None) };
+        let (secret, held) = if own.value.origin.is_some() {
+            let Some((value, held)) = self.resolve(&place).await? else { return Ok(None) };
+            (Seen { revision: own.revision, value }, held)
         } else {
-            own
+            (own, None)
         };
-        if seen.value.recovery.is_some() {
-            return Ok((None, None));
+        if secret.value.recovery.is_some() {
+            return Ok(None);
         }
         let now = self.store.now();
-        let current = seen.value.staged(super::CURRENT);
+        let current = secret.value.staged(super::CURRENT);
         let readable = |version: &&Version| !version.empty && version.state(now) == VersionState::Live;
         let version = current.filter(readable).cloned();
-        Ok((Some(seen), version))
+        Ok(Some(Head { secret, version, held: held.map(Held) }))
     }
 
     /// The payload of a version whose record was read by [`Kv::head`].
@@ -60,12 +75,13 @@ impl Kv {
         &self,
         mount: &Arc<Mount>,
         name: &str,
-        secret: &Secret,
+        held: Option<&Held>,
         number: u64,
     ) -> Result<Option<Payload>, StoreError> {
-        let mut place = Place::new(Arc::clone(mount), name.to_owned());
-        place.held_by.clone_from(&secret.origin);
-        self.payload(&place, number).await
+        match held {
+            Some(Held(place)) => self.payload(place, number).await,
+            None => self.payload(&Place::new(Arc::clone(mount), name.to_owned()), number).await,
+        }
     }
 
     /// Notes that a secret was read.

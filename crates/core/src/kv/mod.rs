@@ -35,7 +35,7 @@ use std::{
 
 pub use config::MountSettings;
 pub use diff::{Change, DiffError, FieldDiff, VersionDiff};
-pub(crate) use fields::FieldsCommit;
+pub(crate) use fields::{FieldsCommit, Held};
 pub use fingerprint::Fingerprint;
 pub(crate) use flat::flat_payload;
 pub use history::FieldChange;
