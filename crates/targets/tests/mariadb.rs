@@ -12,7 +12,7 @@ use keyturn_core::{
 };
 use keyturn_targets::Engines;
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
-use support::{Certificates, HOSTILE, Server, logs_in, principal, unique, until};
+use support::{Certificates, HOSTILE, Server, logs_in, principal, unique, until, values};
 
 const CREATE: &str = "CREATE USER '{{name}}'@'%' IDENTIFIED BY '{{password}}'; \
                       GRANT SELECT, CREATE, INSERT ON shared.* TO '{{name}}'@'%';";
@@ -77,13 +77,30 @@ async fn names_and_passwords_may_hold_anything() {
                 target.set_password(&principal(&name, hostile), &own).await.unwrap();
                 assert!(logs_in(&*target, &name, hostile).await, "{mode}: {hostile}");
             }
-            assert_eq!(target.existing(std::slice::from_ref(&name)).await.unwrap(), [name.clone()]);
+            assert_eq!(target.existing(std::slice::from_ref(&name)).await.unwrap(), [name.as_str()]);
             assert!(target.sessions(std::slice::from_ref(&name)).await.unwrap().is_empty());
             target.revoke(&name, &[]).await.unwrap();
             assert!(target.existing(&[name]).await.unwrap().is_empty());
         }
     }
     administrator(server()).await.query_drop("SET GLOBAL sql_mode = DEFAULT").await.unwrap();
+}
+
+#[tokio::test]
+async fn any_value_reaches_the_server_as_it_is() {
+    let (target, mut admin) = (server().target(), administrator(server()).await);
+    admin.query_drop("CREATE TABLE shared.back (a text, b text, name text) CHARSET utf8mb4").await.unwrap();
+    let statements = [
+        "DELETE FROM shared.back; INSERT INTO shared.back VALUES ('{{password}}', '', '{{name}}')".to_owned(),
+        "EXECUTE IMMEDIATE 'UPDATE shared.back SET b = ''{{password}}'''".to_owned(),
+    ];
+    for value in values(r#"([\PC'"`\\;$\n#-]|\{\{name\}\}|--|/\*|''|\\'|\\\\){1,9}"#) {
+        let name: String = value.chars().rev().filter(|c| c.len_utf8() < 4).take(9).chain(['x']).collect();
+        target.set_password(&principal(&name, &value), &statements).await.unwrap();
+        let row: Option<(String, String, String)> =
+            admin.query_first("SELECT a, b, name FROM shared.back").await.unwrap();
+        assert_eq!(row, Some((value.clone(), value, name)));
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use keyturn_core::{
     target::{Login, PasswordAuthentication, Purpose, Target, TargetError, TargetKind, Targets},
 };
 use keyturn_targets::Engines;
-use support::{Certificates, HOSTILE, Server, logs_in, principal, unique, until};
+use support::{Certificates, HOSTILE, Server, logs_in, principal, unique, until, values};
 use tokio_postgres::{Client, NoTls};
 
 const CREATE: &str = "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'; \
@@ -69,10 +69,30 @@ async fn names_and_passwords_may_hold_anything() {
             target.set_password(&principal(&name, &other), &[]).await.unwrap();
             assert!(logs_in(&*target, &name, &other).await && !logs_in(&*target, &name, hostile).await);
             target.renew(&name, until(60), &[]).await.unwrap();
-            assert_eq!(target.existing(std::slice::from_ref(&name)).await.unwrap(), [name.clone()]);
+            assert_eq!(target.existing(std::slice::from_ref(&name)).await.unwrap(), [name.as_str()]);
             target.revoke(&name, &[]).await.unwrap();
             assert!(target.existing(&[name]).await.unwrap().is_empty());
         }
+    }
+}
+
+#[tokio::test]
+async fn any_value_reaches_the_server_as_it_is() {
+    let (target, admin) = (server().target(), administrator(server()).await);
+    admin.batch_execute("CREATE TABLE back (a text, b text, c text, d text, name text)").await.unwrap();
+    let statements = [
+        "DELETE FROM back; INSERT INTO back VALUES ('{{password}}', E'{{password}}', '', '', '{{name}}')".to_owned(),
+        "DO $$ BEGIN UPDATE back SET c = '{{password}}'; EXECUTE 'UPDATE back SET d = ''{{password}}'''; END $$"
+            .to_owned(),
+    ];
+    for value in values(r#"([\PC'"`\\;$\n-]|\{\{name\}\}|--|/\*|''|\\'|\$\$|\$kt0){1,9}"#) {
+        let name: String = value.chars().rev().take(9).collect();
+        target.set_password(&principal(&name, &value), &statements).await.unwrap();
+        let row = admin.query_one("SELECT a, b, c, d, name FROM back", &[]).await.unwrap();
+        for column in 0..4 {
+            assert_eq!(row.get::<_, String>(column), value, "column {column}");
+        }
+        assert_eq!(row.get::<_, String>(4), name);
     }
 }
 

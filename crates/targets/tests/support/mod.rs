@@ -25,6 +25,10 @@ use keyturn_core::{
     target::{Access, Login, PasswordAuthentication, Principal, Target, TargetKind, Targets, Tls},
 };
 use keyturn_targets::Engines;
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use serde_json::Value;
 
@@ -150,6 +154,12 @@ fn description(output: &mut impl BufRead) -> Value {
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("the database does not start; see above, or run ./test once"))
+}
+
+/// Values of what quotes, escapes and comments are made of; the same at each run.
+pub fn values(pattern: &'static str) -> impl Iterator<Item = String> {
+    let mut runner = TestRunner::deterministic();
+    (0..150).map(move |_| pattern.new_tree(&mut runner).unwrap().current())
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
