@@ -73,7 +73,7 @@ class Database:
         """Starts the server's process and waits until it answers."""
         with open(self.directory / "server.log", "ab") as log:
             self.process = subprocess.Popen(_as_nobody(self.command, pdeathsig=True), cwd=self.directory,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                                            env=_environment(self.directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -193,9 +193,14 @@ def _as_nobody(command, pdeathsig=False):
     return prefix + command
 
 
+def _environment(directory):
+    """Temporary files are a server's own: MariaDB removes those of others from a directory that it shares."""
+    return os.environ | {"TMPDIR": str(directory)}
+
+
 def _prepare(command, directory):
-    finished = subprocess.run(_as_nobody(command), cwd=directory, capture_output=True, text=True, check=False,
-                              stdin=subprocess.DEVNULL)
+    finished = subprocess.run(_as_nobody(command), cwd=directory, env=_environment(directory), capture_output=True,
+                              text=True, check=False, stdin=subprocess.DEVNULL)
     if finished.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{finished.stdout}{finished.stderr}")
 
@@ -221,9 +226,16 @@ def _copies(material, directory):
 
 
 def _free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the system gives to outgoing connections: it stays free while
+    the server restarts."""
+    while True:
+        port = 15000 + secrets.randbelow(15000)
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
 
 
 def _postgresql(server, material, _aclfile):
