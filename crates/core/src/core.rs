@@ -49,7 +49,7 @@ pub struct Core {
     logins: Logins,
     cubbyhole: Cubbyhole,
     wrapping: Wrapping,
-    leases: Leases,
+    leases: Arc<Leases>,
     access_keys: AccessKeys,
     projects: Projects,
     device_logins: DeviceLogins,
@@ -105,7 +105,7 @@ impl Core {
             kv: Kv::new(Arc::clone(&store)),
             cubbyhole: Cubbyhole::new(Arc::clone(&store), Arc::clone(&tokens)),
             wrapping: Wrapping::new(Arc::clone(&store), Arc::clone(&tokens)),
-            leases: Leases::new(Arc::clone(&store), Arc::clone(&tokens)),
+            leases: Leases::open(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&mounts)).await?,
             password_policies: PasswordPolicies::new(Arc::clone(&store)),
             quotas: Quotas::load(Arc::clone(&store), Arc::clone(&mounts)).await?,
             settings: Settings::load(Arc::clone(&store)).await?,
@@ -180,14 +180,16 @@ impl Core {
     /// When the store fails; the next round goes on where this one stopped.
     pub async fn tend(&self) -> Result<(), StoreError> {
         let expired = self.tokens.expire_due().await;
+        self.leases.nudge();
         let mounts = self.mounts.all();
         let tidied = self.logins.tend(&mounts).await;
         let rotated = self.oidc.tend().await;
+        let swept = self.sweep().await;
         self.write_down().await?;
         self.kv.purge_due(&mounts).await?;
         self.projects.tend(&self.mounts).await?;
         self.kv.follow_orders().await?;
-        expired.map(|_| ()).and(tidied).and(rotated)
+        expired.map(|_| ()).and(tidied).and(rotated).and(swept)
     }
 
     /// Writes down what is counted in memory: access dates, uses of access keys, and how far the audit
@@ -206,27 +208,53 @@ impl Core {
     /// When either path is unfit.
     pub async fn remount(&self, permit: Permit, from: &str, to: &str) -> Result<(), MountError> {
         permit.spend();
-        self.mounts.remount(from, to).await?;
-        Ok(self.sweep().await?)
+        let path = self.mounts.remount(from, to).await?;
+        self.sweep_now(&path).await
     }
 
-    /// Takes a mount away, with all that it held and all tokens that it issued. Requests to it fail at once; the rest
-    /// is done when this answers, or, after a crash in between, at the next start. A mount that is not there is no
-    /// error, as with Vault.
+    /// Takes a mount away, with all that it held, all tokens and all credentials that it issued. Requests to it fail at
+    /// once; the rest is done when this answers, or, after a crash in between, by the next server. A mount that is not
+    /// there is no error, as with Vault.
     ///
     /// # Errors
-    /// When it is part of the server, or the store fails.
+    /// When it is part of the server, the store fails, or some of its credentials could not be revoked: then its path
+    /// is not free until they are.
     pub async fn disable_mount(&self, permit: Permit, path: &str) -> Result<(), MountError> {
         permit.spend();
-        self.mounts.detach(path).await?;
-        Ok(self.sweep().await?)
+        match self.mounts.detach(path).await? {
+            Some(path) => self.sweep_now(&path).await,
+            // Somebody tries again what has failed: see `sweep_now`.
+            None => self.sweep_now(&format!("{}/", path.trim_end_matches('/'))).await,
+        }
     }
 
-    /// Removes what disabled and moved mounts left behind.
+    /// Removes what a mount left behind that was at `path`, and waits for its credentials to be revoked. The mount is
+    /// gone whatever comes of it; what cannot be revoked now is tried again, and keeps what it needs for that.
+    async fn sweep_now(&self, path: &str) -> Result<(), MountError> {
+        self.sweep().await?;
+        if !self.mounts.is_left(path).await? {
+            return Ok(());
+        }
+        let swept = self.leases.sweep_below(path).await?;
+        self.sweep().await?;
+        match swept.first {
+            Some(first) if swept.failed > 0 => {
+                Err(MountError::NotRevoked { path: path.to_owned(), failed: swept.failed, first })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what disabled and moved mounts left behind, but for those whose credentials are still to be revoked.
     async fn sweep(&self) -> Result<(), StoreError> {
         for (name, left) in self.store.read_all::<Leftover>(keys::SWEEPS).await? {
             // Wrapping tokens of answers from below the path go as well, hence for secrets engines too.
             self.tokens.revoke_issued_below(&left.path).await?;
+            if self.leases.any_below(&left.path).await? {
+                self.leases.end_left(&left.path).await?;
+                continue;
+            }
+            self.leases.forget_left(&left.path);
             for prefix in left.uuid.as_deref().map(keys::of_mount).into_iter().flatten() {
                 self.store.delete_below(&prefix).await?;
             }
@@ -366,7 +394,7 @@ impl Core {
 
     /// The leases.
     #[must_use]
-    pub fn leases(&self) -> &Leases {
+    pub fn leases(&self) -> &Arc<Leases> {
         &self.leases
     }
 
@@ -419,5 +447,11 @@ impl Core {
     /// Opens the audit devices' files anew, after somebody rotated them.
     pub fn reopen_audit_devices(&self) {
         self.audit().reopen_all();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.leases.close();
     }
 }

@@ -22,6 +22,12 @@
 //! token/named/<group>/<slug>               a token that is listed by a name (token::NamedToken)
 //! cubbyhole/<hash>/<name>                  what a token keeps in its cubbyhole
 //! wrapping/<hash>                          the answer that a wrapping token stands for (wrapping)
+//! lease/id/<path>/<id>                     the lease of a credential (lease::LeaseRecord), by the path that issued it
+//! lease/due/<target>/<seconds>/<path>/<id> when something is to be done about it; seconds as 16 hex digits
+//! lease/token/<hash>/<path>/<id>           a token's leases
+//! lease/owner/<hash>                       the token has had leases, so its removal leaves the note that follows
+//! lease/orphaned/<hash>                    the token is gone, its leases are to end
+//! lease/irrevocable/<path>/<id>            leases whose revocation failed too often
 //! access-key/id/<id>                       an access key (access_key::AccessKey), without its secret
 //! access-key/secret/<id>                   its secret: the characters themselves
 //! kv/<uuid>/config                         a versioned mount's settings
@@ -72,6 +78,10 @@ pub(crate) const TOKEN_EXPIRY: &[u8] = b"token/expiry/";
 pub(crate) const TOKEN_LEASES: &[u8] = b"token/lease/";
 pub(crate) const TOKEN_LEASES_INDEXED: &[u8] = b"token/leases-indexed";
 pub(crate) const TOKEN_ROLES: &[u8] = b"token/role/";
+pub(crate) const LEASES: &[u8] = b"lease/id/";
+pub(crate) const LEASES_DUE: &[u8] = b"lease/due/";
+pub(crate) const LEASES_ORPHANED: &[u8] = b"lease/orphaned/";
+pub(crate) const LEASES_IRREVOCABLE: &[u8] = b"lease/irrevocable/";
 pub(crate) const ACCESS_KEYS: &[u8] = b"access-key/id/";
 
 /// Joins the parts to a key.
@@ -143,6 +153,40 @@ pub(crate) fn token_lease(path: &str, id: &str) -> Key {
 /// The record of a token that is listed by a name, or the prefix of a group's.
 pub(crate) fn named_token(place: &str) -> Key {
     join(&[b"token/named/", place.as_bytes()])
+}
+
+pub(crate) fn lease(id: &str) -> Key {
+    join(&[LEASES, id.as_bytes()])
+}
+
+/// The prefix of the leases at a target, by the time at which something is to be done.
+pub(crate) fn leases_due(target: &str) -> Key {
+    join(&[LEASES_DUE, target.as_bytes(), b"/"])
+}
+
+pub(crate) fn lease_due(target: &str, second: i64, id: &str) -> Key {
+    format!("lease/due/{target}/{:016x}/{id}", second.max(0)).into_bytes()
+}
+
+/// The prefix of all leases of a token.
+pub(crate) fn leases_of_token(token: &str) -> Key {
+    join(&[b"lease/token/", token.as_bytes(), b"/"])
+}
+
+pub(crate) fn lease_of_token(token: &str, id: &str) -> Key {
+    join(&[b"lease/token/", token.as_bytes(), b"/", id.as_bytes()])
+}
+
+pub(crate) fn lease_owner(token: &str) -> Key {
+    join(&[b"lease/owner/", token.as_bytes()])
+}
+
+pub(crate) fn leases_orphaned(token: &str) -> Key {
+    join(&[LEASES_ORPHANED, token.as_bytes()])
+}
+
+pub(crate) fn lease_irrevocable(id: &str) -> Key {
+    join(&[LEASES_IRREVOCABLE, id.as_bytes()])
 }
 
 /// The prefix of all that a token keeps in its cubbyhole.

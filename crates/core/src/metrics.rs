@@ -68,8 +68,32 @@ pub struct BarrierStatistics {
     pub cache_bytes: u64,
 }
 
+/// What is counted of the leases of credentials. Tokens' leases are counted as tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeaseStatistics {
+    /// Credentials that were handed out.
+    pub issued: u64,
+    /// Leases that were renewed.
+    pub renewed: u64,
+    /// Credentials that were revoked.
+    pub revoked: u64,
+    /// Attempts to revoke one that failed.
+    pub failures: u64,
+    /// Leases that were dropped by force although their revocation failed.
+    pub forced: u64,
+    /// Leases in force, by the path of the mount and the role; the largest first. After a start they are counted in the
+    /// background.
+    pub active: Vec<(String, String, u64)>,
+    /// Leases that are to be revoked by now, those that wait for another attempt among them.
+    pub queued: u64,
+    /// Seconds since the oldest of them was to be revoked.
+    pub oldest_overdue: u64,
+    /// Leases that could not be revoked.
+    pub irrevocable: u64,
+}
+
 /// What the store has counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Service tokens that were issued.
     pub service_tokens: u64,
@@ -81,6 +105,8 @@ pub struct Statistics {
     pub rate_limited: u64,
     /// Entries that no audit device took.
     pub audit_failures: u64,
+    /// The leases'.
+    pub leases: LeaseStatistics,
     /// The barrier's.
     pub barrier: BarrierStatistics,
 }
@@ -97,6 +123,7 @@ impl Core {
             removed_tokens: counters.removed_tokens.value(),
             rate_limited: counters.rate_limited.value(),
             audit_failures: self.audit().failures(),
+            leases: self.leases().statistics(),
             barrier: self.barrier_statistics(),
         }
     }

@@ -8,7 +8,9 @@
 //! # Ok(()) }
 //! ```
 
+pub mod crash;
 mod outbound;
+mod principals;
 mod recording;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -34,6 +36,7 @@ use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSe
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use outbound::Elsewhere;
+pub use principals::{Mood, PrincipalIssuer, Principals};
 pub use recording::{NoDevices, Recording};
 
 /// The test server could not be started.

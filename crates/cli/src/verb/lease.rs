@@ -11,7 +11,8 @@ use crate::output::{self, FormatArgs};
 
 /// Look up, list, renew and revoke leases
 ///
-/// A token that ends has a lease, named after the path that issued it. Its id is no secret.
+/// A token that ends has a lease, and so has each credential that an engine made. A lease is named after the path that
+/// issued it; its id is no secret.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -61,9 +62,9 @@ Examples:
 Examples:
   keyturn lease revoke auth/userpass/login/bob/h5a2d…
   keyturn lease revoke --prefix auth/userpass/login/bob
-  keyturn lease revoke --prefix auth/userpass --force
+  keyturn lease revoke --prefix database/creds/app --force
 
---prefix needs sudo. With --force, what cannot be revoked is forgotten.")]
+--prefix needs sudo. With --force, a lease whose credential cannot be revoked is forgotten, and a warning says so.")]
     Revoke {
         /// The lease's id, or the path with --prefix
         id: String,
@@ -98,11 +99,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 fn revoke(client: &Client, id: &str, prefix: bool, force: bool) -> Result<(), Failure> {
-    match (prefix, force) {
+    let reply = match (prefix, force) {
         (false, _) => client.put("sys/leases/revoke", &json!({ "lease_id": super::bare(id), "sync": true }))?,
         (true, false) => client.put(&route("revoke-prefix", id), &json!({ "sync": true }))?,
         (true, true) => client.put(&route("revoke-force", id), &json!({}))?,
     };
+    if !reply.is_empty() {
+        // What was dropped by force.
+        let answer: Map<String, Value> = reply.json()?;
+        for warning in answer.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+            output::note(&format!("warning: {}", output::cell(warning)));
+        }
+    }
     Ok(output::print_line("revoked")?)
 }
 

@@ -306,6 +306,10 @@ fn leases() {
     }
     let (_, outcome) = run(&script, &["lease", "list", "auth/x"], "");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "h1\n"), "{outcome:?}");
+    let warned = [("PUT /v1/sys/leases/revoke-force/db", 200, r#"{"data":null,"warnings":["2 leases were dropped"]}"#)];
+    let (_, outcome) = run(&warned, &["lease", "revoke", "--prefix", "db", "--force"], "");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "revoked\n"), "{outcome:?}");
+    assert!(outcome.stderr.contains("2 leases were dropped"), "{outcome:?}");
     let (_, outcome) = run(&script, &["lease", "revoke", "auth/x", "--force"], "");
     assert_eq!(outcome.code, 2, "{outcome:?}");
 }

@@ -39,6 +39,8 @@ pub struct Answer<'a> {
     pub unwrapped_auth: Option<&'a SecretBytes>,
     /// What stands for the answer if it was wrapped; the answer itself is not recorded then.
     pub wrapped: Option<&'a WrapInfo>,
+    /// The lease of the credential that it hands out or renews.
+    pub lease_id: Option<&'a str>,
     /// What it warns of.
     pub warnings: &'a [String],
     /// Why the request failed.
@@ -107,7 +109,7 @@ impl<'a> Exchange<'a> {
             }),
             auth_text: answer.unwrapped_auth.map(SecretBytes::expose_secret),
             wrapped: answer.wrapped,
-            lease_id: None,
+            lease_id: answer.lease_id,
             warnings: answer.warnings,
             error: answer.error,
         };

@@ -1,28 +1,66 @@
-//! Leases: promises that a credential is good until a time. Tokens that end have one each; other credentials will have
-//! theirs in the same tree of ids.
+//! Leases: promises that a credential is good until a time, and that it is taken back then.
+//!
+//! Two kinds share one tree of ids, in which each lies below the path that issued it:
 //!
 //! ```text
-//! auth/userpass/login/ann / h5d41…
-//! the path that issued it  h and the token's keyed hash, in hex
+//! auth/userpass/login/ann / h5d41…          a token that ends: h and its keyed hash, in hex ([`tokens`])
+//! database/creds/readonly / kF3aB…          a credential that an engine made: 24 random letters and digits
 //! ```
 //!
-//! Tokens that never end, and batch tokens, have none. The index `token/lease/` holds the ids in order, and changes in
-//! one commit with the token, so that a prefix is listed and revoked without reading the other tokens.
+//! A credential lives outside, so each of its steps is written down before it is taken:
+//!
+//! ```text
+//! begin      the intent: a record that will be revoked unless it is confirmed in time ([`issue`])
+//!            the engine makes the credential at its target
+//! confirm    the outcome; one commit, which fails if the caller's token or the mount is gone. Then it is handed out
+//! end        "to be revoked" is written down ([`revoke`])
+//!            the engine revokes it at its target
+//!            the record is removed
+//! ```
+//!
+//! A crash at any point leaves a record of every credential that may exist, and every record is due at some time. What
+//! is due is found by time, target by target, and revoked by workers beside the upkeep ([`queue`]). A token's leases
+//! and those of a mount that is disabled end with it: see [`ended`].
 
-use std::sync::Arc;
+mod attempt;
+mod census;
+mod claims;
+mod ended;
+mod irrevocable;
+mod issue;
+mod issuer;
+mod ledger;
+mod limits;
+mod lookup;
+mod queue;
+mod record;
+mod renew;
+mod revoke;
+mod tokens;
 
-use crate::{
-    barrier::Batch,
-    clock::{Timestamp, seconds_until},
-    door::Permit,
-    keys,
-    storage::Key,
-    store::{PAGE, Store, StoreError},
-    token::{Entry, MAX_ISSUER_PATH, TokenId, Tokens},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-/// The length of a keyed hash in hex.
-const HASH_CHARS: usize = 64;
+use tokio::sync::Mutex;
+
+pub use irrevocable::{Irrevocable, IrrevocableCount};
+pub use issue::{ACT_SECONDS, NewLease, NotIssued, Pending, Undone};
+pub use issuer::{Issuer, IssuerError, Terms};
+pub use lookup::Lease;
+pub use record::LeaseRecord;
+pub use revoke::Forced;
+
+use crate::{
+    metrics::{Counter, LeaseStatistics},
+    mount::{Engine, Mounts},
+    store::{Store, StoreError},
+    token::Tokens,
+};
 
 /// A lease operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,229 +77,146 @@ pub enum LeaseError {
     /// It cannot be renewed at all.
     #[error("lease is not renewable")]
     NotRenewable,
+    /// It has ended, or is about to.
+    #[error("lease expired")]
+    Expired,
+    /// It has had all the time that it may have.
+    #[error("past the max TTL, cannot renew")]
+    PastMax,
     /// It is a token's.
     #[error("tokens cannot be renewed through this endpoint")]
     IsToken,
+    /// The engine or its target could not renew it; it ends as it would have.
+    #[error("failed to renew entry: {0}")]
+    NotRenewed(IssuerError),
+    /// It is written down to be revoked, and is tried again; its target has not done it yet.
+    #[error("failed to revoke {id:?}: {reason}; it is tried again until it succeeds")]
+    NotRevoked {
+        /// The lease.
+        id: String,
+        /// Why, without secrets.
+        reason: String,
+    },
+    /// Some of many are still to be revoked.
+    #[error(
+        "failed to revoke {failed} of the leases under {prefix:?}, first {first}; they are tried again until it succeeds"
+    )]
+    SomeNotRevoked {
+        /// How many.
+        failed: usize,
+        /// Of which.
+        prefix: String,
+        /// Why the first one did not.
+        first: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is known of a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// Its id.
-    pub id: String,
-    /// When it began.
-    pub issued: Timestamp,
-    /// When it ends.
-    pub expires: Option<Timestamp>,
-    /// When it was last renewed.
-    pub last_renewal: Option<Timestamp>,
-    /// Whether it may be renewed.
-    pub renewable: bool,
-    /// Seconds left.
-    pub ttl: u64,
+/// What is counted of leases, since the store was opened.
+#[derive(Debug, Default)]
+struct LeaseCounters {
+    /// Credentials that were handed out.
+    issued: Counter,
+    /// Leases that were renewed.
+    renewed: Counter,
+    /// Credentials that were revoked.
+    revoked: Counter,
+    /// Attempts to revoke one that failed.
+    failures: Counter,
+    /// Leases that were dropped by force although their revocation failed.
+    forced: Counter,
 }
 
 /// All leases.
 pub struct Leases {
     store: Arc<Store>,
     tokens: Arc<Tokens>,
+    mounts: Arc<Mounts>,
+    issuers: RwLock<HashMap<Engine, Arc<dyn Issuer>>>,
+    claims: Arc<claims::Claims>,
+    limits: Arc<limits::Limits>,
+    census: census::Census,
+    counters: LeaseCounters,
+    /// Paths of mounts that are gone, whose leases are all marked to end.
+    left: std::sync::Mutex<HashSet<String>>,
+    /// Held by the one who sees to what is due.
+    working: Arc<Mutex<()>>,
+    /// The store is being sealed: nothing is begun any more.
+    closed: AtomicBool,
 }
 
 impl Leases {
-    pub(crate) fn new(store: Arc<Store>, tokens: Arc<Tokens>) -> Self {
-        Self { store, tokens }
+    /// Opens what is stored. It is counted from then on: what is not counted at once is so in the background.
+    pub(crate) async fn open(
+        store: Arc<Store>,
+        tokens: Arc<Tokens>,
+        mounts: Arc<Mounts>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let leases = Arc::new(Self {
+            store,
+            tokens,
+            mounts,
+            issuers: RwLock::default(),
+            claims: Arc::default(),
+            limits: Arc::default(),
+            census: census::Census::default(),
+            counters: LeaseCounters::default(),
+            left: std::sync::Mutex::default(),
+            working: Arc::default(),
+            closed: AtomicBool::new(false),
+        });
+        if !leases.census.count_page(&leases.store).await? {
+            leases.count_on();
+        }
+        Ok(leases)
     }
 
-    /// What is known of a lease that has not ended.
-    ///
-    /// # Errors
-    /// When there is none of that id.
-    pub async fn lookup(&self, permit: Permit, id: &str) -> Result<Lease, LeaseError> {
-        permit.spend();
-        let (_, entry) = self.find(id).await?.ok_or(LeaseError::Unknown)?;
-        Ok(Lease {
-            id: id.to_owned(),
-            issued: entry.created,
-            expires: entry.expires,
-            last_renewal: entry.last_renewal,
-            renewable: entry.renewable,
-            ttl: entry.expires.map_or(0, |end| seconds_until(self.store.now(), end)),
-        })
+    /// Names who answers for the credentials of an engine. Until then its leases wait.
+    pub fn register(&self, engine: Engine, issuer: Arc<dyn Issuer>) {
+        self.issuers.write().unwrap_or_else(PoisonError::into_inner).insert(engine, issuer);
     }
 
-    /// The ids, or their first segments with a trailing slash, directly below the prefix that the permit's path names
-    /// (`sys/leases/lookup/<prefix>/`).
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list(&self, permit: Permit) -> Result<Vec<String>, LeaseError> {
-        let prefix = below(&permit, &["leases/lookup/"]);
-        Ok(self.store.children(&keys::join(&[keys::TOKEN_LEASES, prefix.as_bytes()])).await?)
+    fn issuer(&self, engine: Engine) -> Option<Arc<dyn Issuer>> {
+        self.issuers.read().unwrap_or_else(PoisonError::into_inner).get(&engine).map(Arc::clone)
     }
 
-    /// Renews a lease. A token's is renewed as a token, not here.
-    ///
-    /// # Errors
-    /// When there is none of that id, or it is a token's.
-    pub async fn renew(&self, permit: Permit, id: &str) -> Result<Lease, LeaseError> {
-        permit.spend();
-        let (_, entry) = self.find(id).await?.ok_or(LeaseError::NotFound)?;
-        Err(if entry.renewable { LeaseError::IsToken } else { LeaseError::NotRenewable })
+    /// Ends the work in the background: the store is being sealed. What is under way is finished.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
-    /// Ends a lease, with the children of the token that it is of. One that is not there has ended already.
-    ///
-    /// # Errors
-    /// When no id is given, or the store fails.
-    pub async fn revoke(&self, permit: Permit, id: &str) -> Result<(), LeaseError> {
-        permit.spend();
-        match self.find(id).await? {
-            Some((token, _)) => Ok(self.tokens.revoke_tree(&token).await?),
-            None => Ok(()),
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn statistics(&self) -> LeaseStatistics {
+        let (counters, numbers) = (&self.counters, self.census.numbers(self.store.now()));
+        let path = |uuid: &str| self.mounts.with_uuid(uuid).map(|mount| mount.path.clone()).unwrap_or_default();
+        LeaseStatistics {
+            issued: counters.issued.value(),
+            renewed: counters.renewed.value(),
+            revoked: counters.revoked.value(),
+            failures: counters.failures.value(),
+            forced: counters.forced.value(),
+            active: numbers.active.into_iter().map(|((mount, role), count)| (path(&mount), role, count)).collect(),
+            queued: numbers.queued,
+            oldest_overdue: numbers.oldest,
+            irrevocable: numbers.irrevocable,
         }
     }
 
-    /// Ends all leases below the prefix that the permit's path names, or the one lease that has it as its id.
-    ///
-    /// # Errors
-    /// When the store fails; what was revoked by then stays revoked.
-    pub async fn revoke_prefix(&self, permit: Permit) -> Result<(), LeaseError> {
-        const AREAS: &[&str] = &["leases/revoke-prefix/", "leases/revoke-force/", "revoke-prefix/", "revoke-force/"];
-        let prefix = below(&permit, AREAS);
-        permit.spend();
-        if let Some((token, _)) = self.find(&prefix).await? {
-            return Ok(self.tokens.revoke_tree(&token).await?);
-        }
-        Ok(self.tokens.revoke_issued_below(&format!("{}/", prefix.trim_end_matches('/'))).await?)
-    }
-
-    /// Removes what has ended, and ids that lead to no token; answers how many of those there were.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn tidy(&self, permit: Permit) -> Result<(), LeaseError> {
-        permit.spend();
-        self.tokens.expire_due().await?;
-        let dangling = self.tokens.drop_dangling_leases().await?;
-        tracing::info!(dangling, "leases tidied");
-        Ok(())
-    }
-
-    /// The live token that a lease id is of.
-    async fn find(&self, id: &str) -> Result<Option<(TokenId, Entry)>, LeaseError> {
-        if id.is_empty() {
-            return Err(LeaseError::MissingId);
-        }
-        let Some((path, token)) = parse(id) else { return Ok(None) };
-        let Some(seen) = self.tokens.find(&token).await? else { return Ok(None) };
-        let entry = seen.value;
-        let live = entry.path == path && entry.expires.is_some() && entry.is_live(self.store.now());
-        Ok(live.then_some((token, entry)))
-    }
-}
-
-/// The path that a lease id begins with, and the token that it names.
-fn parse(id: &str) -> Option<(&str, TokenId)> {
-    let (path, last) = id.rsplit_once('/')?;
-    let hash = last.strip_prefix('h')?;
-    let is_hash = hash.len() == HASH_CHARS && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_hash.then(|| (path, TokenId(hash.to_owned())))
-}
-
-/// What follows one of `areas` in the permit's path below its mount.
-fn below(permit: &Permit, areas: &[&str]) -> String {
-    areas.iter().find_map(|area| permit.rest().strip_prefix(area)).unwrap_or_default().to_owned()
-}
-
-impl Tokens {
-    /// Revokes all tokens that were issued below `prefix`, which ends with a slash, with their children.
-    pub(crate) async fn revoke_issued_below(&self, prefix: &str) -> Result<(), StoreError> {
-        let below = keys::join(&[keys::TOKEN_LEASES, prefix.as_bytes()]);
-        loop {
-            let page = self.store().barrier.keys(&below, None, PAGE).await?;
-            for (_, token) in page.iter().filter_map(|key| of_key(key)) {
-                self.revoke_tree(&token).await?;
-            }
-            // Gone with their tokens but for those that led nowhere.
-            self.store().apply(page.iter().cloned().fold(Batch::new(), Batch::delete)).await?;
-            if page.len() < PAGE {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Completes the index of leases of a store that was written before there was one.
-    pub(crate) async fn index_leases(&self) -> Result<(), StoreError> {
-        let store = self.store();
-        if store.barrier.get(keys::TOKEN_LEASES_INDEXED).await?.is_some() {
-            return Ok(());
-        }
-        let mut batch = Batch::new();
-        for (id, entry) in store.read_all::<Entry>(keys::TOKENS).await? {
-            if entry.expires.is_some() && entry.path.len() <= MAX_ISSUER_PATH {
-                let key = keys::token_lease(&entry.path, &String::from_utf8_lossy(&id));
-                batch = batch.put(key, Store::encode(&())?);
-            }
-            if batch.writes.len() >= PAGE {
-                store.apply(std::mem::take(&mut batch)).await?;
-            }
-        }
-        store.apply(batch.put(keys::TOKEN_LEASES_INDEXED, Store::encode(&())?)).await
-    }
-
-    /// Removes ids from the index that lead to no token of that path; answers how many.
-    async fn drop_dangling_leases(&self) -> Result<usize, StoreError> {
-        let (mut dropped, mut after) = (0, None::<Key>);
-        loop {
-            let page = self.store().barrier.keys(keys::TOKEN_LEASES, after.as_deref(), PAGE).await?;
-            let mut batch = Batch::new();
-            for key in &page {
-                let found = match of_key(key) {
-                    Some((path, token)) => self.find(&token).await?.is_some_and(|seen| seen.value.path == path),
-                    None => false,
-                };
-                if !found {
-                    batch = batch.delete(key.clone());
+    fn count_on(self: &Arc<Self>) {
+        let leases = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while let Some(leases) = leases.upgrade().filter(|leases| !leases.is_closed()) {
+                match leases.census.count_page(&leases.store).await {
+                    Ok(false) => tokio::task::yield_now().await,
+                    Ok(true) => return,
+                    Err(error) => return tracing::warn!(%error, "leases could not be counted; metrics tell too few"),
                 }
             }
-            dropped += batch.writes.len();
-            if !batch.writes.is_empty() {
-                self.store().apply(batch).await?;
-            }
-            if page.len() < PAGE {
-                return Ok(dropped);
-            }
-            after = page.last().cloned();
-        }
-    }
-}
-
-fn of_key(key: &[u8]) -> Option<(&str, TokenId)> {
-    parse(std::str::from_utf8(key.get(keys::TOKEN_LEASES.len()..)?).ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_a_path_and_a_hash() {
-        let hash = "0f".repeat(32);
-        let id = format!("auth/userpass/login/ann/h{hash}");
-        assert_eq!(parse(&id), Some(("auth/userpass/login/ann", TokenId(hash.clone()))));
-        for id in [
-            "",
-            "h",
-            &format!("h{hash}"),
-            &format!("auth/x/{hash}"),
-            &format!("auth/x/h{hash}0"),
-            &format!("auth/x/h{}", "0F".repeat(32)),
-            &format!("auth/x/h{hash}/"),
-        ] {
-            assert_eq!(parse(id), None, "{id}");
-        }
+        });
     }
 }

@@ -64,6 +64,19 @@ pub enum MountError {
     /// A `kv` mount cannot go back to unversioned.
     #[error("cannot change the kv version of {0:?}: enable a new mount and copy the secrets")]
     VersionChange(String),
+    /// The mount is gone, but not all that it issued.
+    #[error(
+        "{path:?} is no longer mounted, but {failed} of its leases could not be revoked, first {first}; they are tried \
+         again until it succeeds, and the path is not free until then: sys/leases/revoke-force/{path} forgets them"
+    )]
+    NotRevoked {
+        /// Where it was mounted.
+        path: String,
+        /// How many leases.
+        failed: usize,
+        /// Which was the first, and why.
+        first: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -243,6 +256,7 @@ impl Mounts {
         check_ttls(&what.config)?;
         let _changing = self.changing.lock().await;
         self.check_free(&what.path, None)?;
+        self.check_swept(&what.path).await?;
         let mount = self.build(what)?;
         let key = keys::mount(&mount.path);
         let batch = Batch::new().expect(key.clone(), None).put(key, Store::encode(&mount)?);
@@ -250,10 +264,11 @@ impl Mounts {
         Ok(self.reload().await?)
     }
 
-    /// Takes a mount out of the table. What it leaves behind is noted in the same commit: see [`Leftover`].
-    pub(crate) async fn detach(&self, path: &str) -> Result<(), MountError> {
+    /// Takes a mount out of the table; answers where it was. What it leaves behind is noted in the same commit: see
+    /// [`Leftover`].
+    pub(crate) async fn detach(&self, path: &str) -> Result<Option<String>, MountError> {
         let _changing = self.changing.lock().await;
-        let Some(mount) = self.at(path) else { return Ok(()) };
+        let Some(mount) = self.at(path) else { return Ok(None) };
         if mount.engine.is_builtin() {
             return Err(MountError::Builtin { verb: "disable", path: mount.path.clone() });
         }
@@ -261,11 +276,12 @@ impl Mounts {
             .delete(keys::mount(&mount.path))
             .put(keys::sweep(&mount.uuid), Store::encode(&Leftover::of(&mount, true))?);
         self.store.apply(batch).await?;
-        Ok(self.reload().await?)
+        self.reload().await?;
+        Ok(Some(mount.path.clone()))
     }
 
-    /// Moves a mount with all that it holds. Effective when this answers.
-    pub(crate) async fn remount(&self, from: &str, to: &str) -> Result<(), MountError> {
+    /// Moves a mount with all that it holds; answers where it was. Effective when this answers.
+    pub(crate) async fn remount(&self, from: &str, to: &str) -> Result<String, MountError> {
         let to = check_path(to)?;
         let _changing = self.changing.lock().await;
         let mount = self.at(from).ok_or_else(|| MountError::NotMounted(from.to_owned()))?;
@@ -276,13 +292,15 @@ impl Mounts {
             return Err(MountError::ClassChange { from: mount.path.clone(), to });
         }
         self.check_free(&to, Some(&mount.path))?;
+        self.check_swept(&to).await?;
         let moved = Mount { path: to, ..(*mount).clone() };
         let batch = Batch::new()
             .delete(keys::mount(&mount.path))
             .put(keys::mount(&moved.path), Store::encode(&moved)?)
             .put(keys::sweep(&format!("{}-moved", mount.uuid)), Store::encode(&Leftover::of(&mount, false))?);
         self.store.apply(batch).await?;
-        Ok(self.reload().await?)
+        self.reload().await?;
+        Ok(mount.path.clone())
     }
 
     /// Replaces a mount's settings by what `change` makes of them.
@@ -354,6 +372,24 @@ impl Mounts {
         match clash {
             None => Ok(()),
             Some(taken) => Err(MountError::InUse(taken.clone())),
+        }
+    }
+}
+
+impl Mounts {
+    /// Whether something of a mount that was at `path` is still to be removed.
+    pub(crate) async fn is_left(&self, path: &str) -> Result<bool, StoreError> {
+        let left = self.store.read_all::<Leftover>(keys::SWEEPS).await?;
+        Ok(left.iter().any(|(_, left)| left.path == path))
+    }
+
+    /// Leases of a mount that is gone lie below its path until they are revoked: no other may be there meanwhile.
+    async fn check_swept(&self, path: &str) -> Result<(), MountError> {
+        let left = self.store.read_all::<Leftover>(keys::SWEEPS).await?;
+        let clash = left.into_iter().find(|(_, left)| left.path.starts_with(path) || path.starts_with(&left.path));
+        match clash {
+            None => Ok(()),
+            Some((_, left)) => Err(MountError::InUse(format!("{} (its leases are still to be revoked)", left.path))),
         }
     }
 }

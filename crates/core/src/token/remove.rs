@@ -9,7 +9,7 @@ use crate::{
     barrier::Batch,
     keys,
     storage::{Commit, Key},
-    store::{PAGE, Seen, StoreError},
+    store::{PAGE, Seen, Store, StoreError},
 };
 
 /// Records that one commit removes, roughly: a token's own are never divided.
@@ -101,6 +101,11 @@ impl Tokens {
         }
         if entry.is_wrapping() {
             return Ok(batch.delete(keys::wrapping(&id.0)));
+        }
+        let owner = keys::lease_owner(&id.0);
+        if self.store.barrier.get(&owner).await?.is_some() {
+            // The leases of its credentials are ended from the note: see lease::ended.
+            batch = batch.delete(owner).put(keys::leases_orphaned(&id.0), Store::encode(&())?);
         }
         let cubbyhole = keys::cubbyhole(&id.0);
         let mut after: Option<Key> = None;

@@ -16,7 +16,7 @@ use keyturn_core::{
     identity::{IdentityError, oidc::OidcError},
     key_rotation::KeyRotationError,
     kv::{DiffError, KvError},
-    lease::LeaseError,
+    lease::{LeaseError, NotIssued},
     login::{
         IssueError,
         approle::AppRoleError,
@@ -187,6 +187,16 @@ impl From<LeaseError> for Failure {
     fn from(error: LeaseError) -> Self {
         match error {
             LeaseError::Store(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<NotIssued> for Failure {
+    fn from(error: NotIssued) -> Self {
+        match error {
+            NotIssued::Store(error) => error.into(),
+            NotIssued::Denied => Self::denied(),
             error => Self::bad_request(error.to_string()),
         }
     }

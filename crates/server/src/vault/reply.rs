@@ -5,6 +5,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Response, StatusCode, header};
 use keyturn_core::{
     door::Answer,
+    lease::Lease,
     mount::Engine,
     secret::SecretBytes,
     token::Issued,
@@ -28,6 +29,8 @@ pub(super) struct Reply {
     stream: Option<Body>,
     warnings: Vec<String>,
     lease_duration: u64,
+    /// The lease of the credential in `data`.
+    lease: Option<Box<Lease>>,
     /// An answer that was wrapped: it is sent as it was then, and `data` and `unwrapped_auth` are for the audit log.
     verbatim: Option<SecretBytes>,
     unwrapped_auth: Option<SecretBytes>,
@@ -192,6 +195,12 @@ impl Reply {
         Self { lease_duration, ..self }
     }
 
+    /// Names the lease of the credential that is handed out, or that was renewed.
+    pub(super) fn leased(mut self, mut lease: Lease) -> Self {
+        self.warnings.append(&mut lease.warnings);
+        Self { lease_duration: lease.ttl, lease: Some(Box::new(lease)), ..self }
+    }
+
     pub(super) fn warn(mut self, warning: impl Into<String>) -> Self {
         self.warnings.push(warning.into());
         self
@@ -205,6 +214,7 @@ impl Reply {
             issued,
             unwrapped_auth: self.unwrapped_auth.as_ref(),
             wrapped: self.wrapped.as_deref(),
+            lease_id: self.lease.as_deref().map(|lease| lease.id.as_str()),
             warnings: &self.warnings,
             error: None,
         }
@@ -213,6 +223,7 @@ impl Reply {
     fn is_empty(&self) -> bool {
         self.data.is_none()
             && self.issued.is_none()
+            && self.lease.is_none()
             && self.warnings.is_empty()
             && self.verbatim.is_none()
             && self.wrapped.is_none()
@@ -251,7 +262,12 @@ impl Reply {
         let warnings = if self.warnings.is_empty() { None } else { serde_json::to_vec(&self.warnings).ok() };
         let warnings = warnings.as_deref().unwrap_or(b"null");
         let copies = if self.at_top { 2 } else { 1 };
-        let room = data.len() * copies + auth.len() + wrapped.len() + warnings.len() + request_id.len() + 256;
+        let lease = self.lease.as_deref();
+        let renewable = lease.is_some_and(|lease| lease.renewable);
+        let lease_id = lease.map_or_else(|| "\"\"".to_owned(), |lease| serde_json::Value::from(&*lease.id).to_string());
+        let lengths =
+            [data.len() * copies, auth.len(), wrapped.len(), warnings.len(), request_id.len(), lease_id.len()];
+        let room = lengths.iter().sum::<usize>() + 256;
         let mut body = SecretBytes::new(Vec::with_capacity(room));
         let out = body.expose_secret_mut();
         let inner = data.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).filter(|inner| !inner.is_empty());
@@ -261,7 +277,8 @@ impl Reply {
             out.push(b',');
         }
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
-        put(&[b"\"request_id\":\"", request_id.as_bytes(), b"\",\"lease_id\":\"\",\"renewable\":false"]);
+        put(&[b"\"request_id\":\"", request_id.as_bytes(), b"\",\"lease_id\":", lease_id.as_bytes()]);
+        put(&[b",\"renewable\":", if renewable { b"true" } else { b"false" }]);
         put(&[b",\"lease_duration\":", self.lease_duration.to_string().as_bytes(), b",\"data\":", data]);
         put(&[b",\"wrap_info\":", if wrapped.is_empty() { b"null" } else { wrapped.expose_secret() }]);
         put(&[b",\"warnings\":", warnings, b",\"auth\":"]);

@@ -156,13 +156,13 @@ fn system() -> Result<Table, InsertError> {
         "leases/revoke"                 => { write: sys::leases::revoke }
         "leases/revoke/{*id}"           => { write: sys::leases::revoke }
         "leases/revoke-prefix/{*prefix}" => { write: sys::leases::revoke_prefix }
-        "leases/revoke-force/{*prefix}" => { write: sys::leases::revoke_prefix }
+        "leases/revoke-force/{*prefix}" => { write: sys::leases::revoke_force }
         "renew"                         => { write: sys::leases::renew }
         "renew/{*id}"                   => { write: sys::leases::renew }
         "revoke"                        => { write: sys::leases::revoke }
         "revoke/{*id}"                  => { write: sys::leases::revoke }
         "revoke-prefix/{*prefix}"       => { write: sys::leases::revoke_prefix }
-        "revoke-force/{*prefix}"        => { write: sys::leases::revoke_prefix }
+        "revoke-force/{*prefix}"        => { write: sys::leases::revoke_force }
         "internal/ui/resultant-acl"     => { read: sys::resultant_acl::read }
         "internal/ui/namespaces"        => { read: sys::resultant_acl::namespaces }
         "internal/ui/namespaces/"       => { list: sys::resultant_acl::namespaces }

@@ -21,14 +21,14 @@ async fn leases_are_found_listed_and_revoked_by_the_path_that_issued_them() {
         assert!(matches!(looked, Err(LeaseError::Unknown)), "{wrong}");
     }
     let permit = test.permit(Update, "sys/leases/renew").await;
-    assert!(matches!(test.core.leases().renew(permit, &id).await, Err(LeaseError::IsToken)));
+    assert!(matches!(test.core.leases().renew(permit, &id, 0).await, Err(LeaseError::IsToken)));
     for part in ["auth/token/cre", "auth/token/create/h"] {
         let permit = test.permit(Update, &format!("sys/leases/revoke-prefix/{part}")).await;
-        test.core.leases().revoke_prefix(permit).await.expect("nothing of that name");
+        test.core.leases().revoke_prefix(permit, true).await.expect("nothing of that name");
         assert_eq!(test.records("token/lease/").await, 2, "a prefix is one of whole segments");
     }
     let permit = test.permit(Update, "sys/leases/revoke-prefix/auth").await;
-    test.core.leases().revoke_prefix(permit).await.expect("revoked");
+    test.core.leases().revoke_prefix(permit, true).await.expect("revoked");
     assert!(test.ask(&issued.token, Read, "auth/token/lookup-self", "").await.is_err());
     assert!(test.unwrap(&other.token).await.is_ok());
 }
@@ -45,7 +45,7 @@ async fn a_prefix_of_many_tokens_is_revoked_with_their_children() {
     let permit = test.ask(&parent.token, Update, "auth/token/create/x", "").await.expect("permitted");
     let child = test.core.tokens().create(permit, lasting(600), None, false).await.expect("a token");
     let permit = test.permit(Update, "sys/leases/revoke-force/auth/token/create").await;
-    test.core.leases().revoke_prefix(permit).await.expect("revoked");
+    test.core.leases().revoke_force(permit).await.expect("revoked");
     assert!(test.ask(&child.token, Read, "auth/token/lookup-self", "").await.is_err());
     assert!(test.ask(&orphan.token, Read, "auth/token/lookup-self", "").await.is_ok());
     assert_eq!(test.records("token/lease/").await, 1);

@@ -37,7 +37,7 @@ pub(in super::super) enum Value {
     Histogram(Histogram),
 }
 
-/// One number. Names and values of labels are words of this program, never of a client.
+/// One number. Labels have words of this program, and names that administrators gave to mounts and roles.
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Sample {
     pub(in super::super) labels: Vec<(&'static str, String)>,

@@ -1,7 +1,7 @@
 //! `sys/metrics`: what is counted, for Prometheus (`?format=prometheus`) or as Vault sums its own numbers up.
 
 use bytes::Bytes;
-use keyturn_core::metrics::Statistics;
+use keyturn_core::metrics::{LeaseStatistics, Statistics};
 
 use super::super::{
     Outcome,
@@ -10,6 +10,9 @@ use super::super::{
     metrics::{Family, Format, Kind, Requests, Value, service_families, summary, text},
     reply::Reply,
 };
+
+/// Roles whose leases are counted apart; those with fewest leases are counted together beyond.
+const MOST_ROLES: usize = 200;
 
 pub(in super::super) async fn read(call: Call<'_>) -> Outcome {
     let format = match call.fields()?.text("format")?.as_deref() {
@@ -64,5 +67,35 @@ fn families(requests: &Requests, statistics: &Statistics) -> Vec<Family> {
         // By Vault's names, for dashboards that look at nothing else.
         Family::gauge("vault_core_unsealed", "1 while the store is open.", 1.0),
     ]);
+    families.extend(of_leases(&statistics.leases));
     families
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a count beyond 2^53 may be a little off")]
+fn of_leases(leases: &LeaseStatistics) -> Vec<Family> {
+    let (counter, gauge) = (Family::counter, |name, help, value: u64| Family::gauge(name, help, value as f64));
+    let mut active = Family::new("keyturn_leases_active", Kind::Gauge, "Credentials in force, by mount and role.");
+    let (named, rest) = leases.active.split_at(leases.active.len().min(MOST_ROLES));
+    for (mount, role, count) in named {
+        active.put(vec![("mount", mount.clone()), ("role", role.clone())], Value::Level(*count as f64));
+    }
+    if !rest.is_empty() {
+        let others: u64 = rest.iter().map(|(_, _, count)| count).sum();
+        active.put(vec![("mount", String::new()), ("role", "(others)".to_owned())], Value::Level(others as f64));
+    }
+    vec![
+        counter("keyturn_leases_issued", "Credentials that were handed out.", leases.issued),
+        counter("keyturn_leases_renewed", "Leases that were renewed.", leases.renewed),
+        counter("keyturn_leases_revoked", "Credentials that were revoked.", leases.revoked),
+        counter("keyturn_lease_revocation_failures", "Revocations that failed and are tried again.", leases.failures),
+        counter("keyturn_leases_forced", "Leases dropped by force, unrevoked.", leases.forced),
+        gauge("keyturn_lease_revocation_queue", "Leases that are to be revoked by now.", leases.queued),
+        gauge(
+            "keyturn_lease_oldest_overdue_seconds",
+            "Time since the oldest of them was to be revoked.",
+            leases.oldest_overdue,
+        ),
+        gauge("keyturn_leases_irrevocable", "Leases that could not be revoked.", leases.irrevocable),
+        active,
+    ]
 }
