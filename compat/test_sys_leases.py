@@ -180,7 +180,9 @@ def test_tidy_and_count(server, client):
     assert reply.status == 202 and "Tidy operation successfully started" in reply.json["warnings"][0]
     counted = client.read("sys/leases/count?type=irrevocable")["data"]
     assert (counted["lease_count"], counted["counts"]) == (0, {})
-    assert server.call("GET", "sys/leases?type=irrevocable").json["data"] == {"lease_count": 0, "leases": []}
+    for limit in ("", "&limit=10", "&limit=none"):
+        listed = server.call("GET", f"sys/leases?type=irrevocable{limit}").json
+        assert listed["data"] == {"lease_count": 0, "leases": []} and listed["warnings"] is None
 
 
 def test_disabling_an_auth_method_revokes_its_tokens(server, client):

@@ -78,6 +78,16 @@ def test_tokens_and_refusals_are_counted(server, client):
 
 
 @pytest.mark.keyturn
+def test_leases_of_credentials_are_counted(server):
+    """The numbers are there from the start, so that an alert can be written before the first credential is made."""
+    samples = _samples(_scrape(server))
+    for name in ("leases_issued_total", "leases_renewed_total", "leases_revoked_total",
+                 "lease_revocation_failures_total", "leases_forced_total", "lease_revocation_queue",
+                 "lease_oldest_overdue_seconds", "leases_irrevocable"):
+        assert (f"keyturn_{name}", "") in samples, name
+
+
+@pytest.mark.keyturn
 def test_requests_of_the_aws_apis_are_counted(server):
     """By service, operation and class of status; what nobody knows is one operation, whatever it is called."""
     key = aws.create_key(server, "root")

@@ -30,7 +30,7 @@ async fn a_renewal_counts_from_now_and_not_beyond_the_maximum() {
     assert_eq!((capped.ttl, capped.warnings.len()), (70, 1));
     scene.advance(69);
     process.tend().await;
-    assert_eq!(scene.target.names(), [lease.id.clone()]);
+    assert_eq!(scene.target.names(), [lease.id.as_str()]);
     scene.target.set_terms(Terms { ttl: 60, max_ttl: 90 });
     assert!(matches!(renew(&process, &lease.id, 0).await, Err(LeaseError::PastMax)));
     scene.advance(1);
@@ -101,7 +101,7 @@ async fn a_prefix_is_one_of_whole_segments() {
     }
     let permit = process.permit(Update, "sys/leases/revoke-prefix/db/creds/app").await;
     process.core.leases().revoke_prefix(permit, true).await.expect("revoked");
-    assert_eq!(scene.target.names(), [other.id.clone()]);
+    assert_eq!(scene.target.names(), [other.id.as_str()]);
     let permit = process.permit(Update, &format!("sys/leases/revoke-prefix/{}", other.id)).await;
     process.core.leases().revoke_prefix(permit, true).await.expect("revoked");
     assert!(scene.target.names().is_empty() && scene.traces().await.is_empty());
