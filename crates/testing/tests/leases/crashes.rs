@@ -137,6 +137,9 @@ async fn killed_at(work: Work, step: usize) -> bool {
     for id in &held {
         assert!(scene.target.names().contains(id), "{work:?} {step}: a lease in force was revoked");
     }
+    if process.ask(&token, Read, "auth/token/lookup-self").await.is_err() {
+        assert!(scene.leases().await.is_empty(), "{work:?} {step}: the token is gone, its leases are not");
+    }
     scene.advance(AGES);
     process.tend().await;
     assert!(scene.target.names().is_empty(), "{work:?} {step}: nobody ends {:?}", scene.target.names());
