@@ -24,11 +24,6 @@ use crate::{
 
 /// What the tokens of accounts begin with.
 const PREFIX: &str = "dp.sa.";
-/// What the tokens of people begin with.
-const PERSONAL: &str = "dp.pt.";
-/// Where the tokens of people are listed.
-const PERSONAL_GROUP: &str = "personal";
-
 /// A service account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceAccount {
@@ -223,33 +218,6 @@ impl ServiceAccounts {
             return Ok(());
         }
         Err(ServiceAccountError::NotFound("Service account API token"))
-    }
-
-    /// Makes a token for a person, with some of the caller's policies.
-    ///
-    /// # Errors
-    /// [`ServiceAccountError::Denied`].
-    pub async fn create_personal(
-        &self,
-        permit: Permit,
-        name: &str,
-        policies: &[String],
-        expires: Option<Timestamp>,
-    ) -> Result<(SecretString, NamedView), ServiceAccountError> {
-        let policies = self.assignable(&permit, policies)?;
-        let path = permit.path().to_owned();
-        permit.spend();
-        let named = NewNamed {
-            prefix: PERSONAL.to_owned(),
-            group: PERSONAL_GROUP,
-            name,
-            policies,
-            path,
-            display_name: format!("personal-{name}"),
-            expires,
-            bound_cidrs: Vec::new(),
-        };
-        Ok(self.tokens.issue_named(named).await?)
     }
 
     async fn find(&self, slug: &str) -> Result<Seen<ServiceAccount>, ServiceAccountError> {

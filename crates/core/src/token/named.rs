@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! token/named/<group>/<slug>    NamedToken; the token's entry names the record, and removing it removes the record
-//! group                         config/<mount>/<project>/<config> · account/<slug> · personal
+//! group                         config/<mount>/<project>/<config> · account/<slug>
 //! ```
 
 use ipnet::IpNet;
