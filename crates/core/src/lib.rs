@@ -38,6 +38,7 @@ pub mod policy;
 pub mod project;
 pub mod quota;
 pub mod random;
+pub mod schedule;
 pub mod seal;
 pub mod secret;
 pub mod service_account;
