@@ -25,6 +25,7 @@ use keyturn_storage::{
     hardening::harden_process,
     seal::{KekSource, ShamirSeal, StaticSeal, create_key_file},
 };
+use keyturn_targets::Engines;
 
 use crate::{
     config::{AuditConfig, ConfigError, KeySource, LogConfig, SealConfig, StorageConfig},
@@ -130,7 +131,12 @@ pub(crate) async fn start(
             Arc::new(StaticSeal::new(storage, kek_source(source), barrier, Arc::clone(&clock)))
         }
     };
-    let surroundings = Surroundings { clock, devices: Arc::new(Devices), outbound: Arc::new(Http::default()) };
+    let surroundings = Surroundings {
+        clock,
+        devices: Arc::new(Devices),
+        outbound: Arc::new(Http::default()),
+        targets: Arc::new(Engines),
+    };
     Ok(Node::start_with(seal, surroundings, devices, options).await?)
 }
 

@@ -11,6 +11,7 @@ use crate::{
     config_values::Outlines,
     cubbyhole::Cubbyhole,
     device_login::DeviceLogins,
+    database::Database,
     door::Permit,
     identity::{Identity, Standing, oidc::Oidc},
     key_rotation, keys,
@@ -50,6 +51,7 @@ pub struct Core {
     cubbyhole: Cubbyhole,
     wrapping: Wrapping,
     leases: Arc<Leases>,
+    database: Arc<Database>,
     access_keys: AccessKeys,
     projects: Projects,
     device_logins: DeviceLogins,
@@ -81,7 +83,7 @@ impl Core {
         surroundings: Surroundings,
         configured: &[ConfiguredDevice],
     ) -> Result<Self, OpenError> {
-        let Surroundings { clock, devices, outbound } = surroundings;
+        let Surroundings { clock, devices, outbound, targets } = surroundings;
         let store = Arc::new(Store::new(barrier, clock));
         key_rotation::load(&store).await?;
         let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
@@ -101,11 +103,13 @@ impl Core {
         let outbox = Arc::new(Outbox::new(Arc::clone(&store), Arc::clone(&outbound)));
         let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&identity), outbound);
         tokens.index_leases().await?;
+        let leases = Leases::open(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&mounts)).await?;
         let core = Self {
+            database: Database::new(Arc::clone(&store), Arc::clone(&leases), targets),
             kv: Kv::new(Arc::clone(&store)),
             cubbyhole: Cubbyhole::new(Arc::clone(&store), Arc::clone(&tokens)),
             wrapping: Wrapping::new(Arc::clone(&store), Arc::clone(&tokens)),
-            leases: Leases::open(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&mounts)).await?,
+            leases,
             password_policies: PasswordPolicies::new(Arc::clone(&store)),
             quotas: Quotas::load(Arc::clone(&store), Arc::clone(&mounts)).await?,
             settings: Settings::load(Arc::clone(&store)).await?,
@@ -184,12 +188,13 @@ impl Core {
         let mounts = self.mounts.all();
         let tidied = self.logins.tend(&mounts).await;
         let rotated = self.oidc.tend().await;
+        let turned = self.database.tend(&mounts).await;
         let swept = self.sweep().await;
         self.write_down().await?;
         self.kv.purge_due(&mounts).await?;
         self.projects.tend(&self.mounts).await?;
         self.kv.follow_orders().await?;
-        expired.map(|_| ()).and(tidied).and(rotated).and(swept)
+        expired.map(|_| ()).and(tidied).and(rotated).and(turned).and(swept)
     }
 
     /// Writes down what is counted in memory: access dates, uses of access keys, and how far the audit
@@ -396,6 +401,12 @@ impl Core {
     #[must_use]
     pub fn leases(&self) -> &Arc<Leases> {
         &self.leases
+    }
+
+    /// The database engine.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The access keys of AWS's clients.

@@ -51,6 +51,10 @@
 //! auth/<uuid>/crl/<name>                   the serial numbers of a revocation list (login::cert)
 //! service-account/<slug>                   a service account (service_account::ServiceAccount)
 //! outbox/<seconds>/<uuid>                  a message to another system (outbox::Delivery); seconds as 16 hex digits
+//! database/<uuid>/config/<name>            a connection of a database mount (database::Connection)
+//! database/<uuid>/role/<name>              a role (database::Role)
+//! database/<uuid>/static/<name>            a static role with its password (database::StaticRole)
+//! database/<uuid>/due/<seconds>/<name>     static roles by the time they are rotated; seconds as 16 hex digits
 //! identity/entity/<uuid>                   an entity with its aliases (identity::Entity)
 //! identity/group/<uuid>                    a group with its alias (identity::Group)
 //! identity/member/<uuid>/<uuid>            a group's member: the group, the entity
@@ -394,6 +398,26 @@ pub(crate) fn outbox(due: Timestamp, id: &str) -> Key {
     format!("outbox/{:016x}/{id}", due.as_second().max(0)).into_bytes()
 }
 
+/// A record of a database mount; without a name, the prefix of all of them.
+pub(crate) fn database(mount: &str, folder: &str, name: &str) -> Key {
+    format!("database/{mount}/{folder}/{name}").into_bytes()
+}
+
+/// The prefix of the index of static roles by the time they are rotated.
+pub(crate) fn database_dues(mount: &str) -> Key {
+    database(mount, "due", "")
+}
+
+pub(crate) fn database_due(mount: &str, at: Timestamp, name: &str) -> Key {
+    format!("database/{mount}/due/{:016x}/{name}", at.as_second().max(0)).into_bytes()
+}
+
+/// The second and the name that such a key says.
+pub(crate) fn database_due_of<'a>(prefix: &[u8], key: &'a [u8]) -> Option<(i64, &'a str)> {
+    let (second, name) = std::str::from_utf8(key.get(prefix.len()..)?).ok()?.split_once('/')?;
+    Some((i64::from_str_radix(second, 16).ok()?, name))
+}
+
 /// The prefix of all entities.
 pub(crate) const ENTITIES: &[u8] = b"identity/entity/";
 /// The prefix of all groups.
@@ -439,6 +463,6 @@ pub(crate) fn oidc_role(name: &str) -> Key {
 }
 
 /// The prefixes under which a mount keeps everything it has.
-pub(crate) fn of_mount(uuid: &str) -> [Key; 2] {
-    [join(&[b"kv/", uuid.as_bytes(), b"/"]), join(&[b"auth/", uuid.as_bytes(), b"/"])]
+pub(crate) fn of_mount(uuid: &str) -> [Key; 3] {
+    ["kv", "auth", "database"].map(|area| format!("{area}/{uuid}/").into_bytes())
 }

@@ -5,8 +5,8 @@
 //! [`outbound::Outbound`], [`target::Targets`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
-//! request gets a permit; [`kv`], [`token`], [`mount`], [`policies`], [`login`], [`identity`], [`access_key`] and
-//! [`project`] are what it can do with one.
+//! request gets a permit; [`kv`], [`database`], [`token`], [`mount`], [`policies`], [`login`], [`identity`],
+//! [`access_key`] and [`project`] are what it can do with one.
 
 pub mod access_key;
 pub mod audit;
@@ -19,6 +19,7 @@ pub mod config_values;
 pub mod core;
 pub mod cubbyhole;
 pub mod device_login;
+pub mod database;
 pub mod door;
 pub mod duration;
 pub mod identity;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{audit::DeviceFactory, clock::Clock, outbound::Outbound};
+use crate::{audit::DeviceFactory, clock::Clock, outbound::Outbound, target::Targets};
 
 /// What core asks of the world around it.
 #[derive(Clone)]
@@ -13,4 +13,6 @@ pub struct Surroundings {
     pub devices: Arc<dyn DeviceFactory>,
     /// Requests to other systems.
     pub outbound: Arc<dyn Outbound>,
+    /// The systems where credentials are valid.
+    pub targets: Arc<dyn Targets>,
 }

@@ -9,6 +9,8 @@
 //! ```
 
 pub mod crash;
+mod databases;
+pub mod mortal;
 mod outbound;
 mod principals;
 mod recording;
@@ -35,6 +37,7 @@ use keyturn_server::{
 use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
 use tokio::{net::TcpListener, task::JoinHandle};
 
+pub use databases::{Databases, FAILING, User};
 pub use outbound::Elsewhere;
 pub use principals::{Mood, PrincipalIssuer, Principals};
 pub use recording::{NoDevices, Recording};
@@ -71,6 +74,8 @@ pub struct TestNode {
     pub storage: Arc<Embedded>,
     /// The other systems that it can reach.
     pub elsewhere: Arc<Elsewhere>,
+    /// The databases that it can reach.
+    pub databases: Databases,
     /// The one share that unseals it.
     pub share: SecretBytes,
     /// A token that may do everything.
@@ -91,18 +96,19 @@ impl TestNode {
         let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
         let device = ConfiguredDevice { info, device: audit.clone() };
         let elsewhere = Arc::new(Elsewhere::default());
-        let node = Node::start(seal, surroundings(&clock, &elsewhere), vec![device]).await?;
+        let databases = Databases::default();
+        let node = Node::start(seal, surroundings(&clock, &elsewhere, &databases), vec![device]).await?;
         let made = node.initialize(1, 1, None).await?;
         let share = made.shares.into_iter().next().unwrap_or_default();
         node.unseal(share.clone()).await?;
         let root_token = node.prepare_development(None).await?;
-        Ok(Self { node, clock, audit, storage, elsewhere, share, root_token })
+        Ok(Self { node, clock, audit, storage, elsewhere, databases, share, root_token })
     }
 
     /// What another node needs to live in the same world: the same time, the same other systems.
     #[must_use]
     pub fn surroundings(&self) -> Surroundings {
-        surroundings(&self.clock, &self.elsewhere)
+        surroundings(&self.clock, &self.elsewhere, &self.databases)
     }
 
     /// The open store.
@@ -114,8 +120,13 @@ impl TestNode {
     }
 }
 
-fn surroundings(clock: &Arc<ManualClock>, elsewhere: &Arc<Elsewhere>) -> Surroundings {
-    Surroundings { clock: clock.clone(), devices: Arc::new(NoDevices), outbound: elsewhere.clone() }
+fn surroundings(clock: &Arc<ManualClock>, elsewhere: &Arc<Elsewhere>, databases: &Databases) -> Surroundings {
+    Surroundings {
+        clock: clock.clone(),
+        devices: Arc::new(NoDevices),
+        outbound: elsewhere.clone(),
+        targets: Arc::new(databases.clone()),
+    }
 }
 
 /// A [`TestNode`] that speaks HTTP on a free port of loopback. Dropping it closes the port.

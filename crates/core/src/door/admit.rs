@@ -196,6 +196,7 @@ impl Core {
             },
             Engine::Cubbyhole => self.cubbyhole().exists(caller, rest).await?,
             Engine::Identity => rest.strip_prefix("oidc/").is_none_or(|rest| self.oidc().exists(rest)),
+            Engine::Database => self.database().exists(mount, rest).await?,
             Engine::System => true,
         };
         Ok(if exists { Operation::Update } else { Operation::Create })

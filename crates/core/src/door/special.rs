@@ -23,7 +23,7 @@ pub(super) fn is_open(engine: Engine, rest: &str) -> bool {
             OPEN.contains(&rest.trim_end_matches('/')) || rest.starts_with("internal/ui/mounts/")
         }
         Engine::Identity => rest.starts_with("oidc/.well-known/"),
-        Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole => false,
+        Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole | Engine::Database => false,
     }
 }
 
@@ -90,14 +90,19 @@ pub(super) fn needs_sudo(engine: Engine, rest: &str) -> bool {
         | Engine::Kubernetes
         | Engine::Cert
         | Engine::Cubbyhole
-        | Engine::Identity => false,
+        | Engine::Identity
+        | Engine::Database => false,
     }
 }
 
 /// Whether reading a path below a mount changes something: a browser comes back from its provider by a GET, and leaves
-/// with a token.
+/// with a token; credentials of a database are made when they are read.
 pub(super) fn read_changes(engine: Engine, rest: &str) -> bool {
-    matches!(engine, Engine::Jwt | Engine::Oidc) && rest == "oidc/callback"
+    match engine {
+        Engine::Jwt | Engine::Oidc => rest == "oidc/callback",
+        Engine::Database => rest.starts_with("creds/"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,13 @@ pub(crate) async fn terms(
         Engine::Jwt | Engine::Oidc => jwt::terms(store, mount, entry).await.map(Some),
         Engine::Kubernetes => kubernetes::terms(store, mount, entry).await.map(Some),
         Engine::Cert => cert::terms(store, mount, entry, certificates).await.map(Some),
-        Engine::System | Engine::Token | Engine::Kv1 | Engine::Kv2 | Engine::Cubbyhole | Engine::Identity => Ok(None),
+        Engine::System
+        | Engine::Token
+        | Engine::Kv1
+        | Engine::Kv2
+        | Engine::Cubbyhole
+        | Engine::Identity
+        | Engine::Database => Ok(None),
     }
 }
 

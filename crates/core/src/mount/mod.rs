@@ -41,6 +41,8 @@ pub enum Engine {
     Cert,
     /// Entities, groups and identity tokens, `identity/`.
     Identity,
+    /// Credentials of databases.
+    Database,
 }
 
 impl Engine {
@@ -51,6 +53,7 @@ impl Engine {
             ("kv" | "generic", None | Some("1" | "")) => Some(Self::Kv1),
             ("kv", Some("2")) | ("kv-v2", _) => Some(Self::Kv2),
             ("kv-v1", _) => Some(Self::Kv1),
+            ("database", _) => Some(Self::Database),
             _ => None,
         }
     }
@@ -84,6 +87,7 @@ impl Engine {
             Self::Kubernetes => "kubernetes",
             Self::Cert => "cert",
             Self::Identity => "identity",
+            Self::Database => "database",
         }
     }
 
