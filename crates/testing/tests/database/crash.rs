@@ -1,0 +1,185 @@
+//! The process dies at every commit and every call to the database, before it is done and after. What must hold once
+//! another process has come up and had its time:
+//!
+//! - the users in the database are those of the leases that are alive, and nobody was handed a credential that is not;
+//! - the administrator's password is known to the connection;
+//! - a static role's password, as it is read, is the one that is set.
+
+use keyturn_core::policy::Operation::Update;
+use keyturn_testing::mortal::Fault;
+
+use super::world::*;
+
+const FAULTS: [Fault; 4] = [Fault::DiesBefore, Fault::DiesAfter, Fault::AnswerLost, Fault::NeverDone];
+
+/// Runs `act` on a world that `prepare` made, once for each step and fault, and hands over what is left. `true`: `act`
+/// succeeded as far as it knows.
+async fn everywhere(
+    prepare: impl AsyncFn(&World),
+    act: impl AsyncFn(&World) -> bool,
+    check: impl AsyncFn(&World, bool, &str),
+) {
+    let steps = {
+        let world = World::new().await;
+        prepare(&world).await;
+        world.faults.revive();
+        assert!(act(&world).await, "it works when nothing fails");
+        world.faults.steps()
+    };
+    assert!(steps > 1, "there is something to interrupt");
+    for step in 1..=steps {
+        for fault in FAULTS {
+            let mut world = World::new().await;
+            prepare(&world).await;
+            world.faults.arm(step, fault);
+            let done = act(&world).await;
+            let at = format!("step {step} of {steps}, {fault:?}");
+            if world.faults.is_dead() {
+                assert!(!done || step == steps, "{at}: a dead process tells nothing");
+                world.restart().await;
+            } else {
+                world.faults.revive();
+            }
+            check(&world, done, &at).await;
+        }
+    }
+}
+
+/// As many users as leases, and no more than one of each.
+async fn settled(world: &World, at: &str) -> usize {
+    world
+        .until(&format!("{at}: users equal to leases"), async || {
+            world.leases().await.len() == world.leased_users().len()
+        })
+        .await;
+    world.leases().await.len()
+}
+
+#[tokio::test]
+async fn issuing() {
+    everywhere(
+        async |_| (),
+        async |world| world.issue().await.is_ok(),
+        async |world, done, at| {
+            // What was not handed out is taken back; what was stays for its hour.
+            world.pass(300).await;
+            world
+                .until(&format!("{at}: what was handed out"), async || {
+                    let (users, leases) = (world.leased_users().len(), world.leases().await.len());
+                    (users, leases) == (usize::from(done), usize::from(done))
+                })
+                .await;
+            world.until(&format!("{at}: the end"), async || world.leased_users().is_empty()).await;
+            assert_eq!(settled(world, at).await, 0, "{at}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn revoking() {
+    let id = std::sync::Mutex::new(String::new());
+    everywhere(
+        async |world| *id.lock().expect("unpoisoned") = world.issue().await.expect("issued").lease.id,
+        async |world| {
+            let Some(permit) = world.try_permit(&world.token, Update, "sys/leases/revoke").await else { return false };
+            let lease = id.lock().expect("unpoisoned").clone();
+            world.core.leases().revoke(permit, &lease, true).await.is_ok()
+        },
+        async |world, done, at| {
+            if done {
+                assert!(world.leased_users().is_empty(), "{at}: who is told so can rely on it");
+            }
+            world.until(&format!("{at}: the end"), async || world.leased_users().is_empty()).await;
+            assert_eq!(settled(world, at).await, 0, "{at}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn renewing() {
+    let id = std::sync::Mutex::new(String::new());
+    everywhere(
+        async |world| *id.lock().expect("unpoisoned") = world.issue().await.expect("issued").lease.id,
+        async |world| {
+            let Some(permit) = world.try_permit(&world.token, Update, "sys/leases/renew").await else { return false };
+            let lease = id.lock().expect("unpoisoned").clone();
+            world.core.leases().renew(permit, &lease, 7200).await.is_ok()
+        },
+        async |world, done, at| {
+            assert_eq!(settled(world, at).await, 1, "{at}: still there");
+            world.pass(3700).await;
+            if done {
+                assert_eq!(settled(world, at).await, 1, "{at}: renewed");
+            }
+            world.until(&format!("{at}: the end"), async || world.leased_users().is_empty()).await;
+            assert_eq!(settled(world, at).await, 0, "{at}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn rotating_the_administrator() {
+    everywhere(
+        async |_| (),
+        async |world| world.rotate_root().await.is_ok(),
+        async |world, done, at| {
+            world.reset().await.unwrap_or_else(|error| panic!("{at}: locked out: {error}"));
+            world.issue().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+            if done {
+                assert!(!world.databases.lets_in(URL, ADMIN, FIRST), "{at}");
+            }
+            world.rotate_root().await.unwrap_or_else(|error| panic!("{at}: again: {error}"));
+            world.reset().await.expect("good");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn making_a_static_role() {
+    everywhere(
+        async |world| world.databases.add(URL, "app", "unknown"),
+        async |world| world.static_role(|_| ()).await.is_ok(),
+        async |world, done, at| {
+            world.pass(30).await;
+            match world.static_credential().await {
+                Ok(_) => {
+                    world.until(&format!("{at}: a good password"), async || is_good(world).await).await;
+                }
+                Err(_) => {
+                    assert!(!done, "{at}: gone");
+                    assert!(world.databases.lets_in(URL, "app", "unknown"), "{at}: nobody knows the password");
+                }
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn rotating_a_static_role() {
+    everywhere(
+        async |world| {
+            world.databases.add(URL, "app", "unknown");
+            world.static_role(|_| ()).await.expect("made");
+        },
+        async |world| world.rotate_role().await.is_ok(),
+        async |world, _, at| {
+            world.until(&format!("{at}: a good password"), async || is_good(world).await).await;
+            let before = world.static_credential().await.expect("readable").password;
+            world
+                .until(&format!("{at}: another"), async || !world.databases.lets_in(URL, "app", before.expose_secret()))
+                .await;
+            world.until(&format!("{at}: it is good"), async || is_good(world).await).await;
+        },
+    )
+    .await;
+}
+
+async fn is_good(world: &World) -> bool {
+    let Ok(read) = world.static_credential().await else { return false };
+    world.databases.lets_in(URL, &read.username, read.password.expose_secret())
+}

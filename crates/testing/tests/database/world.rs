@@ -1,0 +1,233 @@
+//! A node whose process may die and be started again, with the mount `database/`, and its one database.
+
+use std::{sync::Arc, time::Duration};
+
+use keyturn_core::{
+    audit::DeviceInfo,
+    audit_devices::ConfiguredDevice,
+    clock::{ManualClock, SignedDuration, Timestamp},
+    core::Core,
+    database::{Connection, DatabaseError, IssuedCredential, Plugin, Role, StaticCredential, StaticRole},
+    door::{Answer, Ask, Credential, Permit},
+    mount::{Enable, Engine, MountConfig},
+    node::Node,
+    policy::Operation::{self, Create, Delete, List, Read, Update},
+    secret::{SecretBytes, SecretString},
+    surroundings::Surroundings,
+    token::CreateToken,
+};
+use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
+use keyturn_testing::{
+    Databases, Elsewhere, NoDevices, Recording, User,
+    mortal::{Faults, MortalStorage},
+};
+
+pub(crate) const URL: &str = "postgresql://db/app";
+pub(crate) const ADMIN: &str = "admin";
+pub(crate) const FIRST: &str = "first-password";
+
+pub(crate) struct World {
+    below: Arc<Embedded>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) faults: Faults,
+    pub(crate) databases: Databases,
+    share: SecretBytes,
+    pub(crate) token: SecretString,
+    node: Arc<Node>,
+    pub(crate) core: Arc<Core>,
+}
+
+impl World {
+    /// A connection `pg`, whose roles are all allowed, and a role `app`.
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_767_225_600).expect("a time")));
+        let below = Arc::new(Embedded::in_memory().expect("memory"));
+        let databases = Databases::default();
+        let faults = databases.faults.clone();
+        databases.add(URL, ADMIN, FIRST);
+        let node = node(&below, &faults, &clock, &databases).await;
+        let share = node.initialize(1, 1, None).await.expect("made").shares.remove(0);
+        node.unseal(share.clone()).await.expect("open");
+        let token = node.prepare_development(None).await.expect("a token");
+        let core = node.core().expect("open");
+        let world = Self { below, clock, faults, databases, share, token, node, core };
+        let mount = Enable {
+            path: "database/".to_owned(),
+            engine: Engine::Database,
+            description: String::new(),
+            options: [].into(),
+            config: MountConfig::default(),
+            local: false,
+            seal_wrap: false,
+        };
+        let permit = world.permit(Update, "sys/mounts/database").await;
+        world.core.mounts().enable(permit, mount).await.expect("mounted");
+        world.connect(|_| ()).await.expect("a connection");
+        world.role(|_| ()).await.expect("a role");
+        world
+    }
+
+    /// Another process over the same store, after this one died or was ended.
+    pub(crate) async fn restart(&mut self) {
+        self.faults.revive();
+        self.node = node(&self.below, &self.faults, &self.clock, &self.databases).await;
+        self.node.unseal(self.share.clone()).await.expect("open");
+        self.core = self.node.core().expect("open");
+    }
+
+    pub(crate) async fn permit(&self, operation: Operation, path: &str) -> Permit {
+        self.permit_for(&self.token, operation, path).await
+    }
+
+    pub(crate) async fn permit_for(&self, token: &SecretString, operation: Operation, path: &str) -> Permit {
+        self.try_permit(token, operation, path).await.expect("allowed")
+    }
+
+    pub(crate) async fn try_permit(&self, token: &SecretString, operation: Operation, path: &str) -> Option<Permit> {
+        let data = SecretBytes::default();
+        let ask = Ask {
+            request_id: "test",
+            operation,
+            path,
+            credential: Some(Credential::Token(token)),
+            remote: None,
+            data: &data,
+            headers: &[],
+            wrap_ttl: None,
+        };
+        let (exchange, permit) = self.core.admit(ask).await;
+        exchange.conclude(Answer::default()).await.expect("recorded");
+        permit.ok()
+    }
+
+    /// A token below the world's.
+    pub(crate) async fn child_token(&self) -> SecretString {
+        let permit = self.permit(Update, "auth/token/create").await;
+        let ask = CreateToken { renewable: true, ..CreateToken::default() };
+        self.core.tokens().create(permit, ask, None, false).await.expect("a token").token
+    }
+
+    pub(crate) async fn connect(&self, change: impl FnOnce(&mut Connection)) -> Result<Connection, DatabaseError> {
+        let permit = self.permit(Update, "database/config/pg").await;
+        let change = |found: Option<Connection>| {
+            let new = found.is_none();
+            let mut connection = found.unwrap_or_else(|| Connection::new(Plugin::Postgresql));
+            if new {
+                connection.url = URL.into();
+                connection.username = ADMIN.to_owned();
+                connection.set_password(FIRST.into());
+                connection.allowed_roles = vec!["*".to_owned()];
+            }
+            change(&mut connection);
+            Ok(connection)
+        };
+        self.core.database().write_connection(permit, true, change).await
+    }
+
+    pub(crate) async fn role(&self, change: impl FnOnce(&mut Role)) -> Result<(), DatabaseError> {
+        let permit = self.permit(Update, "database/roles/app").await;
+        let change = |role: &mut Role| {
+            (role.db_name, role.default_ttl, role.max_ttl) = ("pg".to_owned(), 3600, 86400);
+            change(role);
+            Ok(())
+        };
+        self.core.database().write_role(permit, change).await
+    }
+
+    pub(crate) async fn issue(&self) -> Result<IssuedCredential, DatabaseError> {
+        let permit = self.permit(Read, "database/creds/app").await;
+        self.core.database().issue(permit).await
+    }
+
+    pub(crate) async fn rotate_root(&self) -> Result<(), DatabaseError> {
+        let permit = self.permit(Update, "database/rotate-root/pg").await;
+        self.core.database().rotate_root(permit).await
+    }
+
+    /// Uses the connection, which settles what is in doubt.
+    pub(crate) async fn reset(&self) -> Result<(), DatabaseError> {
+        let permit = self.permit(Update, "database/reset/pg").await;
+        self.core.database().reset_connection(permit).await
+    }
+
+    pub(crate) async fn static_role(&self, change: impl FnOnce(&mut StaticRole)) -> Result<(), DatabaseError> {
+        let permit = self.permit(Update, "database/static-roles/fixed").await;
+        let change = |role: &mut StaticRole, new: bool| {
+            if new {
+                (role.db_name, role.username, role.rotation_period) = ("pg".to_owned(), "app".to_owned(), 3600);
+            }
+            change(role);
+            Ok(())
+        };
+        self.core.database().write_static_role(permit, change).await
+    }
+
+    pub(crate) async fn static_credential(&self) -> Result<StaticCredential, DatabaseError> {
+        let permit = self.permit(Read, "database/static-creds/fixed").await;
+        self.core.database().read_static_credential(permit).await
+    }
+
+    pub(crate) async fn rotate_role(&self) -> Result<(), DatabaseError> {
+        let permit = self.permit(Update, "database/rotate-role/fixed").await;
+        self.core.database().rotate_role(permit).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Permit {
+        self.permit(Delete, path).await
+    }
+
+    pub(crate) async fn create(&self, path: &str) -> Permit {
+        self.permit(Create, path).await
+    }
+
+    /// The users that leases stand for.
+    pub(crate) fn leased_users(&self) -> Vec<(String, User)> {
+        self.databases.users(URL).into_iter().filter(|(name, _)| name.starts_with("v-")).collect()
+    }
+
+    pub(crate) async fn leases(&self) -> Vec<String> {
+        let permit = self.permit(List, "sys/leases/lookup/database/creds/app/").await;
+        self.core.leases().list(permit).await.expect("listed")
+    }
+
+    /// Upkeep until nothing is under way.
+    pub(crate) async fn tend(&self) {
+        // In a process that dies, it fails.
+        _ = self.core.tend().await;
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) async fn pass(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+        self.tend().await;
+    }
+
+    /// Upkeep, with time passing, until `done`.
+    pub(crate) async fn until(&self, what: &str, done: impl AsyncFn() -> bool) {
+        for _ in 0..400 {
+            if done().await {
+                return;
+            }
+            self.pass(10).await;
+            // Work in the background may wait for other threads: blocking ones of the store.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("{what} does not come about");
+    }
+}
+
+async fn node(below: &Arc<Embedded>, faults: &Faults, clock: &Arc<ManualClock>, databases: &Databases) -> Arc<Node> {
+    let storage = Arc::new(MortalStorage::new(below.clone(), faults.clone()));
+    let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), clock.clone()));
+    let surroundings = Surroundings {
+        clock: clock.clone(),
+        devices: Arc::new(NoDevices),
+        outbound: Arc::new(Elsewhere::default()),
+        targets: Arc::new(databases.clone()),
+    };
+    let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
+    let device = ConfiguredDevice { info, device: Arc::new(Recording::default()) };
+    Node::start(seal, surroundings, vec![device]).await.expect("started")
+}
