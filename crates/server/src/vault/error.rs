@@ -12,6 +12,7 @@ use keyturn_core::{
     barrier::BarrierError,
     ceremony::CeremonyError,
     cubbyhole::CubbyholeError,
+    database::DatabaseError,
     door::Refusal,
     identity::{IdentityError, oidc::OidcError},
     key_rotation::KeyRotationError,
@@ -290,6 +291,29 @@ impl From<JwtError> for Failure {
             JwtError::Issue(error) => error.into(),
             JwtError::Store(error) => error.into(),
             error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::UnsupportedPath => Self::unsupported_path(Engine::Database),
+            DatabaseError::Denied => Self::denied(),
+            DatabaseError::Lease(error) => error.into(),
+            DatabaseError::Store(error) => error.into(),
+            // As Vault: what the database or its connection stands in the way of is no fault of the request.
+            DatabaseError::NotAllowed(_)
+            | DatabaseError::Target(_)
+            | DatabaseError::Root(_)
+            | DatabaseError::Rotation(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            DatabaseError::Create(_)
+            | DatabaseError::Invalid(_)
+            | DatabaseError::NoRole(_)
+            | DatabaseError::NoStaticRole
+            | DatabaseError::NoConnection(_)
+            | DatabaseError::Username(_)
+            | DatabaseError::Password(_) => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -47,6 +47,11 @@ impl<'a> Fields<'a> {
         self
     }
 
+    /// The names that were given.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(Cow::as_ref)
+    }
+
     /// An object below this one.
     pub(super) fn object(&self, name: &str) -> Result<Option<Fields<'a>>, Failure> {
         let Some(text) = self.raw(name) else { return Ok(None) };
@@ -184,6 +189,16 @@ impl<'a> Fields<'a> {
             Some(pairs) => Ok(Some(pairs)),
             None => self.map(name),
         }
+    }
+
+    /// Statements of a database: one text or several, as they are; empty ones are none.
+    pub(super) fn statements(&self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+        let kept = |texts: Vec<String>| texts.into_iter().filter(|text| !text.trim().is_empty()).collect();
+        self.convert(name, "text or a list of texts", |value| match value {
+            Value::String(text) => Some(kept(vec![text])),
+            Value::Array(items) => items.into_iter().map(scalar_text).collect::<Option<_>>().map(kept),
+            _ => None,
+        })
     }
 
     /// One text or several, as they are.

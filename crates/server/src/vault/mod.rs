@@ -11,6 +11,7 @@ mod auth;
 mod call;
 mod cors;
 mod cubbyhole;
+mod database;
 mod error;
 mod fields;
 mod help;

@@ -121,11 +121,12 @@ impl Parsed {
     }
 
     /// Whether the request may change something, if only a counter. A browser that comes back from its provider by a GET
-    /// leaves with a token.
+    /// leaves with a token; a credential of a database is made when it is read.
     pub(super) fn changes_something(&self) -> bool {
         !matches!(self.operation, Operation::Read | Operation::List | Operation::Help)
             || self.wrap_ttl.is_some()
             || self.path.ends_with("/oidc/callback")
+            || self.path.contains("/creds/")
     }
 }
 

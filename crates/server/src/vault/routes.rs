@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use keyturn_core::{mount::Engine, policy::Operation, storage::BoxFuture};
 use matchit::{InsertError, Router};
 
-use super::{Outcome, auth, call::Call, cubbyhole, identity, kv, sys};
+use super::{Outcome, auth, call::Call, cubbyhole, database, identity, kv, sys};
 
 /// What answers an operation on a path.
 pub(super) type Handler = for<'a> fn(Call<'a>) -> BoxFuture<'a, Outcome>;
@@ -366,6 +366,25 @@ fn identity() -> Result<Table, InsertError> {
     })
 }
 
+fn database() -> Result<Table, InsertError> {
+    Ok(table! {
+        "config"                        => { list: database::config::list }
+        "config/"                       => { list: database::config::list }
+        "config/{name}"                 => { read: database::config::read, write: database::config::write, delete: database::config::delete }
+        "reset/{name}"                  => { write: database::config::reset }
+        "rotate-root/{name}"            => { write: database::rotate::root }
+        "roles"                         => { list: database::roles::list }
+        "roles/"                        => { list: database::roles::list }
+        "roles/{name}"                  => { read: database::roles::read, write: database::roles::write, delete: database::roles::delete }
+        "creds/{name}"                  => { read: database::creds::issue }
+        "static-roles"                  => { list: database::static_roles::list }
+        "static-roles/"                 => { list: database::static_roles::list }
+        "static-roles/{name}"           => { read: database::static_roles::read, write: database::static_roles::write, delete: database::static_roles::delete }
+        "static-creds/{name}"           => { read: database::static_creds::read }
+        "rotate-role/{name}"            => { write: database::rotate::role }
+    })
+}
+
 /// The tables of all engines.
 pub(super) struct Routes(HashMap<Engine, Table>);
 
@@ -384,6 +403,7 @@ impl Routes {
             (Engine::Kubernetes, kubernetes()?),
             (Engine::Cert, cert()?),
             (Engine::Identity, identity()?),
+            (Engine::Database, database()?),
         ])))
     }
 

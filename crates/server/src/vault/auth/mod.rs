@@ -14,6 +14,8 @@ pub(super) mod token_role;
 mod token_settings;
 pub(super) mod userpass;
 
+pub(super) use token_role::set;
+
 /// Networks as Vault tells them: one of a single address by the address alone.
 fn told_cidrs(cidrs: &[IpNet]) -> Vec<String> {
     let told = |cidr: &IpNet| {

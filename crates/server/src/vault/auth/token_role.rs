@@ -93,7 +93,7 @@ fn apply(role: &mut Role, fields: &Fields<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn set<T>(slot: &mut T, given: Option<T>) {
+pub(in super::super) fn set<T>(slot: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *slot = given;
     }

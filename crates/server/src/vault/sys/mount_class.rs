@@ -28,7 +28,7 @@ impl Class {
 
     fn engine(self, kind: &str, version: Option<&str>) -> Result<Engine, Failure> {
         let (engine, offered) = match self {
-            Self::Secrets => (Engine::secrets(kind, version), "\"kv\", \"kv-v1\" and \"kv-v2\""),
+            Self::Secrets => (Engine::secrets(kind, version), "\"database\", \"kv\", \"kv-v1\" and \"kv-v2\""),
             Self::Auth => {
                 (Engine::auth(kind), "\"approle\", \"cert\", \"jwt\", \"kubernetes\", \"oidc\" and \"userpass\"")
             }

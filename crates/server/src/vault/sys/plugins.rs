@@ -1,7 +1,7 @@
 //! `sys/plugins`: what can be mounted, as clients read it. All of it is part of the program: nothing can be registered,
 //! and nothing runs as a process of its own.
 
-use keyturn_core::mount::Engine;
+use keyturn_core::{database::Plugin, mount::Engine};
 use serde_json::{Map, Value, json};
 
 use super::super::{Outcome, call::Call, error::Failure, reply::Reply};
@@ -57,7 +57,7 @@ fn builtins(kind: &str) -> Option<Vec<&'static str>> {
     match kind {
         "auth" => Some(AUTH_NAMES.into_iter().filter(|name| Engine::auth(name).is_some()).collect()),
         "secret" => Some(SECRET_NAMES.into_iter().filter(|name| Engine::secrets(name, None).is_some()).collect()),
-        "database" => Some(Vec::new()),
+        "database" => Some(Plugin::ALL.map(Plugin::name).to_vec()),
         _ => None,
     }
 }
