@@ -6,6 +6,7 @@ mod audit_verify;
 mod auth;
 mod aws_key;
 mod completion;
+mod creds;
 mod delete;
 mod destroy;
 mod dev;
@@ -26,6 +27,7 @@ mod read;
 mod rollback;
 mod server;
 mod settings;
+mod target;
 mod token;
 mod undelete;
 mod unwrap;
@@ -70,6 +72,9 @@ enum Verb {
     Diff(diff::Args),
     Rollback(rollback::Args),
     Import(import::Args),
+    // Credentials.
+    Creds(creds::Args),
+    Target(target::Args),
     // Who one is.
     Login(login::Args),
     Logout(logout::Args),
@@ -106,6 +111,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Diff(args) => diff::run(&args, &context),
         Verb::Rollback(args) => rollback::run(&args, &context),
         Verb::Import(args) => import::run(&args, &context),
+        Verb::Creds(args) => creds::run(&args, &context),
+        Verb::Target(args) => target::run(&args, &context),
         Verb::Login(args) => login::run(&args, &context),
         Verb::Logout(args) => logout::run(&args, &context),
         Verb::Token(args) => token::run(&args, &context),
