@@ -9,6 +9,7 @@ use crate::{
     barrier::{Barrier, BarrierError, KeyStatus},
     clock::Timestamp,
     config_values::Outlines,
+    consumers::Consumers,
     cubbyhole::Cubbyhole,
     device_login::DeviceLogins,
     database::Database,
@@ -26,6 +27,7 @@ use crate::{
     policy::Acl,
     project::Projects,
     quota::Quotas,
+    rotation::Rotations,
     secret::SecretString,
     service_account::ServiceAccounts,
     settings::Settings,
@@ -46,7 +48,9 @@ pub struct Core {
     identity: Arc<Identity>,
     oidc: Oidc,
     tokens: Arc<Tokens>,
-    kv: Kv,
+    kv: Arc<Kv>,
+    consumers: Arc<Consumers>,
+    rotations: Rotations,
     logins: Logins,
     cubbyhole: Cubbyhole,
     wrapping: Wrapping,
@@ -101,12 +105,22 @@ impl Core {
         ));
         let audit_devices = AuditDevices::load(Arc::clone(&store), devices, configured).await?;
         let outbox = Arc::new(Outbox::new(Arc::clone(&store), Arc::clone(&outbound)));
-        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&identity), outbound);
+        let logins = Logins::new(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&identity), Arc::clone(&outbound));
         tokens.index_leases().await?;
         let leases = Leases::open(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&mounts)).await?;
+        let consumers = Arc::new(Consumers::new(Arc::clone(&store)));
+        let kv = Arc::new(Kv::new(Arc::clone(&store), Arc::clone(&consumers)));
         let core = Self {
             database: Database::new(Arc::clone(&store), Arc::clone(&leases), targets),
-            kv: Kv::new(Arc::clone(&store)),
+            rotations: Rotations::new(
+                Arc::clone(&store),
+                Arc::clone(&kv),
+                Arc::clone(&mounts),
+                Arc::clone(&consumers),
+                outbound,
+            ),
+            kv,
+            consumers,
             cubbyhole: Cubbyhole::new(Arc::clone(&store), Arc::clone(&tokens)),
             wrapping: Wrapping::new(Arc::clone(&store), Arc::clone(&tokens)),
             leases,
@@ -194,6 +208,7 @@ impl Core {
         self.kv.purge_due(&mounts).await?;
         self.projects.tend(&self.mounts).await?;
         self.kv.follow_orders().await?;
+        self.rotations.tend().await?;
         expired.map(|_| ()).and(tidied).and(rotated).and(turned).and(swept)
     }
 
@@ -204,6 +219,7 @@ impl Core {
         self.kv.flush_accesses().await?;
         self.access_keys.flush_uses().await?;
         self.projects.flush_fetches(&self.mounts).await?;
+        self.consumers.flush().await?;
         heads
     }
 
@@ -377,6 +393,12 @@ impl Core {
     #[must_use]
     pub fn kv(&self) -> &Kv {
         &self.kv
+    }
+
+    /// The rotations of secrets.
+    #[must_use]
+    pub fn rotations(&self) -> &Rotations {
+        &self.rotations
     }
 
     /// The auth methods.

@@ -39,6 +39,9 @@
 //! kv/<uuid>/project/<name>                 a project with its environments and configs (project::Project)
 //! kv/<uuid>/webhook/<project>/<slug>       a webhook (project::Webhook)
 //! kv/<uuid>/activity/<nanoseconds>-<random>   a change of structure (project::Activity); nanoseconds as 16 hex digits
+//! kv/<uuid>/rotation/<name>                the rotation of a secret (rotation::Rotation)
+//! kv/<uuid>/readers/<name>                 who has read a secret that has a rotation (consumers)
+//! secret-rotation/due/<seconds>/<uuid>/<name>   that something is to be done with a rotation by then
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
 //! auth/<uuid>/secret-id/<series>/<hash>    a secret id (login::approle::SecretId) of the role with this series
@@ -283,6 +286,26 @@ pub(crate) fn activities(mount: &str) -> Key {
 
 pub(crate) fn activity(mount: &str, id: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/activity/", id.as_bytes()])
+}
+
+/// The prefix of all rotations of a mount's secrets.
+pub(crate) fn kv_rotations(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/rotation/"])
+}
+
+pub(crate) fn kv_rotation(mount: &str, name: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/rotation/", name.as_bytes()])
+}
+
+pub(crate) fn kv_readers(mount: &str, name: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/readers/", name.as_bytes()])
+}
+
+/// The prefix of the notes of when rotations are due.
+pub(crate) const ROTATIONS_DUE: &[u8] = b"secret-rotation/due/";
+
+pub(crate) fn rotation_due(at: Timestamp, mount: &str, name: &str) -> Key {
+    format!("secret-rotation/due/{:016x}/{mount}/{name}", at.as_second().max(0)).into_bytes()
 }
 
 /// The prefix of all secrets of an unversioned mount.

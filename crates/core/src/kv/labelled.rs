@@ -4,7 +4,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::{
-    CURRENT, Kv, KvError, MountSettings, Payload, Place, Secret, Version, VersionState, check_size,
+    CURRENT, Kv, KvError, MountSettings, Payload, Place, Reader, Secret, Version, VersionState, check_size,
     staging::Added,
     write::{deletion_time, versions_to_keep},
 };
@@ -173,7 +173,7 @@ impl Kv {
         allowed: Restriction<'_>,
     ) -> Result<(Secret, Version, Payload), SecretError> {
         let place = Self::locate(&permit, &["data"])?;
-        permit.spend();
+        let reader = Reader { address: permit.remote(), caller: permit.spend_as_caller() };
         let (secret, held) = self.resolve(&place).await?.ok_or(SecretError::NotFound)?;
         check(&secret, allowed)?;
         if secret.recovery.is_some() {
@@ -185,8 +185,11 @@ impl Kv {
             return Err(SecretError::NoVersion);
         }
         self.note_access(&place, secret.last_accessed_day, now);
-        let payload =
-            self.payload(held.as_ref().unwrap_or(&place), version.number).await?.ok_or(SecretError::NoVersion)?;
+        let held = held.as_ref().unwrap_or(&place);
+        if secret.rotated {
+            self.consumers.note(held.uuid(), &held.name, version.number, &reader, now);
+        }
+        let payload = self.payload(held, version.number).await?.ok_or(SecretError::NoVersion)?;
         Ok((secret, version, payload))
     }
 

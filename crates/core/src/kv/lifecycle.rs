@@ -120,7 +120,8 @@ impl Kv {
     }
 
     /// Says how a secret is to be rotated and, with `start`, opens a rotation: a pending version without a payload.
-    /// The same start again changes nothing more. `check` sees the settings as they would be.
+    /// The same start again changes nothing more. `check` sees the settings as they would be, and whether the secret has
+    /// a rotation of this server's own; that one opens its versions itself.
     ///
     /// # Errors
     /// [`SecretError::Rotating`] when another version is pending; otherwise as [`Kv::update`].
@@ -129,7 +130,7 @@ impl Kv {
         permit: Permit,
         change: RotationChange,
         allowed: Restriction<'_>,
-        check: impl FnOnce(&RotationSettings) -> Result<(), E> + Send,
+        check: impl FnOnce(&RotationSettings, bool) -> Result<(), E> + Send,
     ) -> Result<Secret, E> {
         let place = Self::locate(&permit, &["data"]).map_err(SecretError::from)?;
         let _lock = self.store.lock(&place.key()).await;
@@ -137,9 +138,9 @@ impl Kv {
         let now = self.store.now();
         let start = change.start.clone();
         let settings = changed_settings(secret.rotation.take().unwrap_or_default(), change, now);
-        check(&settings)?;
+        check(&settings, secret.rotated)?;
         secret.rotation = Some(settings);
-        if let Some(id) = start {
+        if let Some(id) = start.filter(|_| !secret.rotated) {
             open_rotation(&mut secret, id, now)?;
         }
         secret.updated = now;
@@ -197,7 +198,11 @@ impl Kv {
     /// Removes a secret's record with all its payloads.
     pub(super) async fn remove(&self, place: &Place, seen: &Seen<Secret>, batch: Batch) -> Result<(), StoreError> {
         let key = place.key();
-        let batch = batch.expect(key.clone(), Some(seen.revision)).delete(key);
+        let mut batch = batch.expect(key.clone(), Some(seen.revision)).delete(key);
+        if seen.value.rotated {
+            let (mount, name) = (place.uuid(), &place.name);
+            batch = batch.delete(keys::kv_rotation(mount, name)).delete(keys::kv_readers(mount, name));
+        }
         let versions = seen.value.versions.iter();
         self.store.apply(versions.fold(batch, |batch, version| batch.delete(place.data_key(version.number)))).await
     }

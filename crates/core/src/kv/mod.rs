@@ -21,6 +21,7 @@ mod payload;
 mod read;
 pub(crate) mod relocate;
 mod replica;
+mod rotating;
 mod rotation;
 mod secret;
 mod staging;
@@ -48,12 +49,14 @@ pub use ordered::{Browse, Order, Position, Step};
 pub use payload::Payload;
 pub use read::{Reading, VersionView};
 pub use replica::{NewReplica, Replica};
+pub(crate) use rotating::{RotatingError, Site};
 pub use rotation::RotationSettings;
 pub use secret::{CURRENT, DEFAULT_MAX_VERSIONS, PENDING, PREVIOUS, Recovery, Secret, Version, VersionState};
 pub use tags::MAX_TAGS;
 pub use write::NewVersion;
 
 use crate::{
+    consumers::{Consumers, Reader},
     door::Permit,
     keys,
     mount::{Engine, Mount},
@@ -111,12 +114,13 @@ pub struct Kv {
     accessed: Mutex<HashSet<(String, String)>>,
     /// Secrets in other orders than that of their names, for listings that want one.
     orders: tokio::sync::Mutex<ordered::Orders>,
+    consumers: Arc<Consumers>,
 }
 
 impl Kv {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, consumers: Arc<Consumers>) -> Self {
         let orders = tokio::sync::Mutex::new(ordered::Orders::following(&*store.barrier));
-        Self { store, accessed: Mutex::default(), orders }
+        Self { store, accessed: Mutex::default(), orders, consumers }
     }
 
     /// Whether a write to this path would change something that is there.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kv, KvError, Payload, Place, Version, VersionState, json};
+use super::{Kv, KvError, Payload, Place, Reader, Version, VersionState, json};
 use crate::{door::Permit, secret::SecretBytes, store::StoreError};
 
 /// What is told of a version beside its payload.
@@ -32,8 +32,8 @@ impl Kv {
     /// When the name is unfit or the store fails.
     pub async fn read(&self, permit: Permit, number: Option<u64>) -> Result<Reading, KvError> {
         let place = Self::locate(&permit, &["data", "subkeys"])?;
-        permit.spend();
-        Ok(self.load(&place, number).await?)
+        let reader = Reader { address: permit.remote(), caller: permit.spend_as_caller() };
+        Ok(self.load(&place, number, Some(&reader)).await?)
     }
 
     /// The names in a version's fields without their values, down to `depth` levels (0: all).
@@ -56,7 +56,12 @@ impl Kv {
         }
     }
 
-    pub(super) async fn load(&self, place: &Place, number: Option<u64>) -> Result<Reading, StoreError> {
+    pub(super) async fn load(
+        &self,
+        place: &Place,
+        number: Option<u64>,
+        reader: Option<&Reader>,
+    ) -> Result<Reading, StoreError> {
         let Some((mut secret, held)) = self.resolve(place).await? else { return Ok(Reading::Nothing) };
         let number = number.filter(|number| *number > 0).unwrap_or_else(|| secret.current());
         let visible = |version: &Version| version.number == number && !version.unreleased;
@@ -74,6 +79,10 @@ impl Kv {
             return Ok(Reading::Gone(view));
         }
         self.note_access(place, secret.last_accessed_day, now);
+        if let Some(reader) = reader.filter(|_| secret.rotated) {
+            let held = held.as_ref().unwrap_or(place);
+            self.consumers.note(held.uuid(), &held.name, number, reader, now);
+        }
         match self.payload(held.as_ref().unwrap_or(place), number).await? {
             Some(payload) => Ok(Reading::Live(view, payload)),
             // The version was destroyed or pruned between the two reads.
@@ -89,7 +98,7 @@ impl Kv {
 
     /// The current payload's fields, for a change that builds on them.
     pub(super) async fn current_fields(&self, place: &Place) -> Result<Option<(u64, SecretBytes)>, StoreError> {
-        match self.load(place, None).await? {
+        match self.load(place, None, None).await? {
             Reading::Live(view, payload) => Ok(Some((view.version.number, payload.into_json_object()))),
             Reading::Gone(_) | Reading::Nothing => Ok(None),
         }

@@ -156,6 +156,9 @@ pub struct Secret {
     /// What is said about its fields, by their names, at the Doppler API.
     #[serde(default)]
     pub marks: BTreeMap<String, FieldMark>,
+    /// Whether it has a rotation of this server's own, for which it is noted who reads what.
+    #[serde(default)]
+    pub rotated: bool,
 }
 
 impl Secret {
@@ -186,6 +189,7 @@ impl Secret {
             link: None,
             follower: None,
             marks: BTreeMap::new(),
+            rotated: false,
         }
     }
 

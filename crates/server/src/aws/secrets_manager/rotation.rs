@@ -1,8 +1,10 @@
-//! `RotateSecret`, `CancelRotateSecret`: what is to be rotated when, and the pending version that a rotation fills.
+//! `RotateSecret`, `CancelRotateSecret`: what is to be rotated when, and the pending version that a rotation fills. A
+//! secret that has a rotation of this server's own is rotated by it.
 
 use keyturn_core::{
     kv::{PENDING, RotationChange, RotationSettings, SecretError},
     policy,
+    rotation::RotationError,
 };
 use keyturn_protocol::aws::secretsmanager::{
     ExternalItem, RotateSecretRequest, RotationRules, SecretAnswer, SecretRequest,
@@ -20,6 +22,13 @@ use crate::aws::failure::Failure;
 enum Refused {
     Secret(SecretError),
     NoHook,
+    Rotation(RotationError),
+}
+
+impl From<RotationError> for Refused {
+    fn from(error: RotationError) -> Self {
+        Self::Rotation(error)
+    }
 }
 
 impl From<SecretError> for Refused {
@@ -47,15 +56,17 @@ pub(super) async fn rotate(asking: &Asking<'_>) -> Answer {
     let (exchange, permit) = asking.admit(policy::Operation::Update, &path, asking.body()).await?;
     let outcome = async {
         let allowed = asking.restriction(&target);
-        let secret =
-            asking.kv().configure_rotation(permit, change, &allowed, needs_hook).await.map_err(
-                |error| match error {
-                    Refused::NoHook => {
-                        invalid_request("No Lambda rotation function ARN is associated with this secret.")
-                    }
-                    Refused::Secret(error) => asking.failed(&target, error),
-                },
-            )?;
+        let rotations = asking.call.core.rotations();
+        let secret = rotations.rotate_labelled(permit, change, &id, &allowed, needs_hook).await;
+        let secret = secret.map_err(|error| match error {
+            Refused::NoHook => invalid_request("No Lambda rotation function ARN is associated with this secret."),
+            Refused::Secret(error) => asking.failed(&target, error),
+            Refused::Rotation(RotationError::Store(error)) => asking.failed(&target, error.into()),
+            Refused::Rotation(RotationError::UnderWay(_)) => {
+                invalid_request("A previous rotation isn't complete. That rotation will be reattempted.")
+            }
+            Refused::Rotation(error) => invalid_request(error.to_string()),
+        })?;
         text_of(&SecretAnswer {
             arn: Some(asking.arn(&target, &secret)),
             name: Some(target.name.clone()),
@@ -67,8 +78,12 @@ pub(super) async fn rotate(asking: &Asking<'_>) -> Answer {
     asking.conclude(exchange, outcome).await
 }
 
-fn needs_hook(settings: &RotationSettings) -> Result<(), Refused> {
-    if settings.hook.is_empty() && settings.external_role.is_empty() { Err(Refused::NoHook) } else { Ok(()) }
+fn needs_hook(settings: &RotationSettings, rotated: bool) -> Result<(), Refused> {
+    if settings.hook.is_empty() && settings.external_role.is_empty() && !rotated {
+        Err(Refused::NoHook)
+    } else {
+        Ok(())
+    }
 }
 
 fn checked(rules: RotationRules) -> Result<(u32, String, String), Failure> {
@@ -95,7 +110,7 @@ pub(super) async fn cancel(asking: &Asking<'_>) -> Answer {
     let target = asking.target(&request.secret_id)?;
     let path = target.path("metadata");
     let (exchange, permit) = asking.admit(policy::Operation::Update, &path, asking.body()).await?;
-    let outcome = match asking.kv().cancel_rotation(permit, &asking.restriction(&target)).await {
+    let outcome = match asking.call.core.rotations().cancel_labelled(permit, &asking.restriction(&target)).await {
         Ok(secret) => text_of(&SecretAnswer {
             arn: Some(asking.arn(&target, &secret)),
             name: Some(target.name.clone()),

@@ -3,6 +3,7 @@
 use keyturn_core::{
     clock::{SignedDuration, Timestamp},
     kv::RotationSettings,
+    schedule::Schedule,
 };
 
 const HOUR: i64 = 3600;
@@ -50,11 +51,14 @@ fn check_cron(fields: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The next time at which a secret is due; `None`: a cron, whose times nobody works out here, or no schedule.
+/// The next time at which a secret is due; `None`: there is no schedule, or no such time any more.
 pub(super) fn next(rotation: &RotationSettings, now: Timestamp) -> Option<Timestamp> {
     let from = rotation.last.or(rotation.since)?;
     let every =
-        if rotation.after_days > 0 { i64::from(rotation.after_days) * DAY } else { period(&rotation.schedule)? };
+        if rotation.after_days > 0 { Some(i64::from(rotation.after_days) * DAY) } else { period(&rotation.schedule) };
+    let Some(every) = every else {
+        return Schedule::parse(&rotation.schedule, "").ok()?.next_after(from, now);
+    };
     let passed = now.duration_since(from).as_secs().max(0) / every;
     from.checked_add(SignedDuration::from_secs(every.checked_mul(passed + 1)?)).ok()
 }
@@ -96,6 +100,7 @@ mod tests {
             since: Some(at(0)),
             ..RotationSettings::default()
         };
-        assert_eq!(next(&cron, at(10)), None);
+        assert_eq!(next(&cron, at(10)), Some(at(8 * HOUR)));
+        assert_eq!(next(&cron, at(8 * HOUR)), Some(at(31 * DAY + 8 * HOUR)));
     }
 }

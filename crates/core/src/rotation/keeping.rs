@@ -1,0 +1,81 @@
+//! Reading and writing the records of rotations.
+
+use super::{Inner, Rotation};
+use crate::{
+    barrier::Batch,
+    clock::Timestamp,
+    keys,
+    kv::Site,
+    secret::SecretBytes,
+    storage::{Commit, Revision},
+    store::{Seen, Store, StoreError},
+};
+
+/// A rotation as it was read, with what has to change along with it.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) site: Site,
+    pub(super) revision: Option<Revision>,
+    /// When it is noted to be due.
+    noted: Option<Timestamp>,
+    pub(super) rotation: Rotation,
+}
+
+impl Held {
+    /// One that is yet to be stored.
+    pub(super) fn fresh(site: Site, rotation: Rotation) -> Self {
+        Self { site, revision: None, noted: None, rotation }
+    }
+
+    /// What stores it, if nobody has changed it meanwhile.
+    pub(super) fn batch(&self) -> Result<Batch, StoreError> {
+        let Site { mount, name } = &self.site;
+        let key = keys::kv_rotation(mount, name);
+        let mut batch = Batch::new().expect(key.clone(), self.revision).put(key, Store::encode(&self.rotation)?);
+        let note = |at: Option<Timestamp>| at.map(|at| keys::rotation_due(at, mount, name));
+        let (before, after) = (note(self.noted), note(self.rotation.wake));
+        if before != after {
+            batch = before.into_iter().fold(batch, Batch::delete);
+            batch = after.into_iter().fold(batch, |batch, note| batch.put(note, SecretBytes::new(vec![1])));
+        }
+        Ok(batch)
+    }
+
+    /// What removes it.
+    pub(super) fn removal(&self) -> Batch {
+        let Site { mount, name } = &self.site;
+        let key = keys::kv_rotation(mount, name);
+        let batch = Batch::new().expect(key.clone(), self.revision).delete(key).delete(keys::kv_readers(mount, name));
+        self.noted.into_iter().fold(batch, |batch, at| batch.delete(keys::rotation_due(at, mount, name)))
+    }
+
+    /// Notes that it was stored.
+    pub(super) fn stored(&mut self, revision: Revision) {
+        self.revision = Some(revision);
+        self.noted = self.rotation.wake;
+    }
+}
+
+impl Inner {
+    pub(super) async fn hold(&self, site: &Site) -> Result<Option<Held>, StoreError> {
+        let seen = self.store.read::<Rotation>(&keys::kv_rotation(&site.mount, &site.name)).await?;
+        Ok(seen.map(|Seen { revision, value }| Held {
+            site: site.clone(),
+            revision: Some(revision),
+            noted: value.wake,
+            rotation: value,
+        }))
+    }
+
+    /// Stores a rotation; `false`: somebody else changed it, nothing is stored.
+    #[must_use = "whoever does not store it has lost it"]
+    pub(super) async fn keep(&self, held: &mut Held) -> Result<bool, StoreError> {
+        match self.store.commit(held.batch()?).await? {
+            Commit::Committed(revision) => {
+                held.stored(revision);
+                Ok(true)
+            }
+            Commit::Conflict(_) => Ok(false),
+        }
+    }
+}
