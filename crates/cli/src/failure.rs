@@ -58,6 +58,9 @@ pub(crate) enum Failure {
         /// Secrets that are left as they are.
         conflicts: usize,
     },
+    /// A rotation that did not come about; why.
+    #[error("{0}")]
+    Rotation(String),
     /// The service that is copied from, or the one that is copied to.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -91,7 +94,9 @@ impl Failure {
             Self::Start(error) if error.is_usage() => Exit::Usage,
             Self::Start(_) | Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
             Self::Service(error) => error.exit(),
-            Self::Tampered { .. } | Self::Import { .. } | Self::Snapshot(_) | Self::File { .. } => Exit::Failed,
+            Self::Tampered { .. } | Self::Import { .. } | Self::Rotation(_) | Self::Snapshot(_) | Self::File { .. } => {
+                Exit::Failed
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ mod policy;
 mod put;
 mod read;
 mod rollback;
+mod rotate;
+mod rotation;
 mod server;
 mod settings;
 mod target;
@@ -75,6 +77,8 @@ enum Verb {
     // Credentials.
     Creds(creds::Args),
     Target(target::Args),
+    Rotate(rotate::Args),
+    Rotation(rotation::Args),
     // Who one is.
     Login(login::Args),
     Logout(logout::Args),
@@ -113,6 +117,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Import(args) => import::run(&args, &context),
         Verb::Creds(args) => creds::run(&args, &context),
         Verb::Target(args) => target::run(&args, &context),
+        Verb::Rotate(args) => rotate::run(&args, &context),
+        Verb::Rotation(args) => rotation::run(&args, &context),
         Verb::Login(args) => login::run(&args, &context),
         Verb::Logout(args) => logout::run(&args, &context),
         Verb::Token(args) => token::run(&args, &context),

@@ -31,6 +31,7 @@ use keyturn_core::{
     password::PasswordPolicyStoreError,
     policies::PolicyError,
     quota::QuotaError,
+    rotation::RotationError,
     seal::SealError,
     settings::{AuditedHeaderError, CorsError, HeaderError},
     snapshot::SnapshotError,
@@ -220,6 +221,17 @@ impl From<AccessKeyError> for Failure {
             AccessKeyError::Invalid(_) | AccessKeyError::Temporary => Self::bad_request(error.to_string()),
             AccessKeyError::Token(error) => error.into(),
             AccessKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RotationError> for Failure {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::NotFound => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            RotationError::Store(error) => error.into(),
+            RotationError::Name(error) => error.into(),
+            error => Self::bad_request(error.to_string()),
         }
     }
 }

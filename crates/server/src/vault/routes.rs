@@ -90,6 +90,13 @@ fn system() -> Result<Table, InsertError> {
         "rotate/keyring"                => { write: sys::rotate::rotate }
         "rotate/config"                 => { read: sys::rotate::read_config, write: sys::rotate::write_config }
         "rotate/keyring/config"         => { read: sys::rotate::read_config, write: sys::rotate::write_config }
+        "rotation"                      => { list: sys::rotation::list }
+        "rotation/"                     => { list: sys::rotation::list }
+        "rotation/{*path}"              => { read: sys::rotation::read, write: sys::rotation::write, delete: sys::rotation::delete }
+        "rotation-run/{*path}"          => { write: sys::rotation::run }
+        "rotation-pause/{*path}"        => { write: sys::rotation::pause }
+        "rotation-resume/{*path}"       => { write: sys::rotation::resume }
+        "rotation-rollback/{*path}"     => { write: sys::rotation::roll_back }
         "rotate/root/init"              => { read: sys::rekey::status, write: sys::rekey::start, delete: sys::rekey::cancel }
         "rotate/root/update"            => { write: sys::rekey::update }
         "rotate/root/verify"            => { read: sys::rekey::verify_status, write: sys::rekey::verify, delete: sys::rekey::restart_verify }

@@ -28,6 +28,7 @@ pub(super) mod rekey;
 pub(super) mod remount;
 pub(super) mod resultant_acl;
 pub(super) mod rotate;
+pub(super) mod rotation;
 pub(super) mod seal;
 pub(super) mod snapshot;
 pub(super) mod status;
