@@ -11,8 +11,8 @@ use crate::{
     config_values::Outlines,
     consumers::Consumers,
     cubbyhole::Cubbyhole,
+    database::{Database, NamedTargets},
     device_login::DeviceLogins,
-    database::Database,
     door::Permit,
     identity::{Identity, Standing, oidc::Oidc},
     key_rotation, keys,
@@ -110,15 +110,13 @@ impl Core {
         let leases = Leases::open(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&mounts)).await?;
         let consumers = Arc::new(Consumers::new(Arc::clone(&store)));
         let kv = Arc::new(Kv::new(Arc::clone(&store), Arc::clone(&consumers)));
+        let database = Database::new(Arc::clone(&store), Arc::clone(&leases), targets);
+        let rotations =
+            Rotations::new(Arc::clone(&store), Arc::clone(&kv), Arc::clone(&mounts), Arc::clone(&consumers), outbound);
+        rotations.connect(Arc::new(NamedTargets::new(Arc::clone(&database), Arc::clone(&mounts))));
         let core = Self {
-            database: Database::new(Arc::clone(&store), Arc::clone(&leases), targets),
-            rotations: Rotations::new(
-                Arc::clone(&store),
-                Arc::clone(&kv),
-                Arc::clone(&mounts),
-                Arc::clone(&consumers),
-                outbound,
-            ),
+            database,
+            rotations,
             kv,
             consumers,
             cubbyhole: Cubbyhole::new(Arc::clone(&store), Arc::clone(&tokens)),

@@ -120,11 +120,6 @@ impl Client {
         self.exchange(Method::DELETE, path, query, None)?.accepted()
     }
 
-    /// `DELETE` with query parameters; refusals are errors.
-    pub(crate) fn delete_with(&self, path: &str, query: &[(&str, String)]) -> Result<Reply<'_>, ClientError> {
-        self.exchange(Method::DELETE, path, query, None)?.accepted()
-    }
-
     /// `POST` of a JSON body; refusals are errors.
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Reply<'_>, ClientError> {
         self.exchange(Method::POST, path, &[], Some(self.encode(body)?))?.accepted()

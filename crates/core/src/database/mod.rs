@@ -22,6 +22,7 @@ mod root;
 mod rotation;
 mod static_creds;
 mod static_role;
+mod targets;
 mod url;
 mod username;
 mod work;
@@ -34,6 +35,7 @@ pub use plugin::Plugin;
 pub use role::Role;
 pub use static_creds::StaticCredential;
 pub use static_role::StaticRole;
+pub(crate) use targets::NamedTargets;
 pub use username::UsernameError;
 
 use crate::{

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwL
 
 use super::{Connection, Database, DatabaseError, Place};
 use crate::{
+    rotation,
     storage::{Key, Revision},
     store::Seen,
     target::{Target, TargetError, Targets},
@@ -39,6 +40,13 @@ struct Slot {
 pub(super) struct Using {
     target: Arc<dyn Target>,
     _gate: OwnedRwLockReadGuard<()>,
+}
+
+impl Using {
+    /// The same, for work elsewhere in core.
+    pub(super) fn into_opened(self) -> rotation::Opened {
+        rotation::Opened::new(self.target, self._gate)
+    }
 }
 
 impl Deref for Using {

@@ -45,7 +45,7 @@ use keyturn_core::{
 };
 use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
 
-use crate::{Elsewhere, StartError, TestNode};
+use crate::{Databases, Elsewhere, StartError, TestNode};
 
 pub use storage::FusedStorage;
 pub use targets::FusedTargets;
@@ -153,6 +153,7 @@ pub struct World {
     pub root_token: SecretString,
     share: SecretBytes,
     elsewhere: Arc<Elsewhere>,
+    databases: Databases,
 }
 
 impl World {
@@ -161,8 +162,8 @@ impl World {
     /// # Errors
     /// When it cannot be made, which is a bug.
     pub async fn new() -> Result<Self, StartError> {
-        let TestNode { clock, storage, elsewhere, share, root_token, .. } = TestNode::start().await?;
-        Ok(Self { clock, storage, root_token, share, elsewhere })
+        let TestNode { clock, storage, elsewhere, databases, share, root_token, .. } = TestNode::start().await?;
+        Ok(Self { clock, storage, root_token, share, elsewhere, databases })
     }
 
     /// Starts a process, whose commits pass `fuse`, and opens the store.
@@ -172,7 +173,8 @@ impl World {
     pub async fn boot(&self, fuse: &Arc<Fuse>) -> Result<Arc<Node>, StartError> {
         let storage = Arc::new(FusedStorage::new(self.storage.clone(), Arc::clone(fuse)));
         let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), self.clock.clone()));
-        let node = Node::start(seal, crate::surroundings(&self.clock, &self.elsewhere), Vec::new()).await?;
+        let surroundings = crate::surroundings(&self.clock, &self.elsewhere, &self.databases);
+        let node = Node::start(seal, surroundings, Vec::new()).await?;
         node.unseal(self.share.clone()).await?;
         Ok(node)
     }

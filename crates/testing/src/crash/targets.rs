@@ -5,7 +5,9 @@ use std::sync::Arc;
 use keyturn_core::{
     clock::Timestamp,
     secret::SecretString,
-    target::{Access, Login, Outcome, Principal, Session, Statements, Target, TargetError, Targets},
+    target::{
+        Access, Login, Outcome, Principal, Purpose, Session, Statements, Target, TargetError, TargetKind, Targets,
+    },
 };
 
 use super::{Crashed, Fuse};
@@ -28,6 +30,10 @@ impl Targets for FusedTargets {
     fn open(&self, access: Access) -> Result<Arc<dyn Target>, TargetError> {
         self.fuse.look().map_err(killed)?;
         Ok(Arc::new(Fused { inner: self.inner.open(access)?, fuse: Arc::clone(&self.fuse) }))
+    }
+
+    fn check(&self, kind: TargetKind, purpose: Purpose, statements: &Statements) -> Result<(), TargetError> {
+        self.inner.check(kind, purpose, statements)
     }
 }
 

@@ -17,7 +17,7 @@ use keyturn_core::{
     surroundings::Surroundings,
 };
 use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
-use keyturn_testing::{Elsewhere, NoDevices, Recording};
+use keyturn_testing::{Databases, Elsewhere, NoDevices, Recording};
 
 use crate::fake::{Fake, Faults, Mortal, Watch};
 
@@ -172,7 +172,12 @@ async fn node(
     let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), clock.clone()));
     let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
     let device = ConfiguredDevice { info, device: Arc::new(Recording::default()) };
-    let surroundings = Surroundings { clock: clock.clone(), devices: Arc::new(NoDevices), outbound: elsewhere.clone() };
+    let surroundings = Surroundings {
+        clock: clock.clone(),
+        devices: Arc::new(NoDevices),
+        outbound: elsewhere.clone(),
+        targets: Arc::new(Databases::default()),
+    };
     Node::start(seal, surroundings, vec![device]).await.expect("a node")
 }
 

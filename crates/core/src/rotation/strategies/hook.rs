@@ -51,6 +51,7 @@ async fn call(inner: &Inner, acting: &Acting<'_>, step: &str) -> Result<(), Step
         ca_pem: hook.ca_pem.clone(),
         credential: Credential::None,
         body: Some(Body::Json(SecretBytes::new(event.to_string().into_bytes()))),
+        headers: Vec::new(),
     };
     let again = |reason: &dyn std::fmt::Display| StepError::Again(format!("{step}: {reason}"));
     let reply = inner.outbound.send(request).await.map_err(|error| again(&error))?;
