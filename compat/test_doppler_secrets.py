@@ -196,6 +196,39 @@ def test_visibility_is_kept_and_restricted_is_for_programs(dev, server):
     assert dev.list()["A"]["raw"] == "new" and person.list()["A"]["raw"] is None
 
 
+def test_the_log_hides_what_is_or_was_restricted(dev, server):
+    """Loosening, deleting and taking back show no person a value that was restricted when it was there."""
+    person = dev.as_token(_token_of_a_person(server))
+    logs = "configs/config/logs"
+
+    def told(config, newest=0):
+        log = config.doppler.ok("GET", logs, config.place)["logs"][newest]["id"]
+        return log, config.doppler.ok("GET", f"{logs}/log", config.place | {"log": log})["log"]["diff"]
+
+    dev.change({"name": "A", "value": "hunter2", "visibility": "restricted"}, {"name": "B", "value": "open"})
+    assert told(dev)[1] == [{"name": "A", "added": "hunter2"}, {"name": "B", "added": "open"}]
+    assert told(person)[1] == [{"name": "A", "added": None}, {"name": "B", "added": "open"}]
+    dev.change({"name": "A", "value": "free", "visibility": "masked"})
+    loosened, diff = told(person)
+    assert diff == [{"name": "A", "added": "free", "removed": None}]
+    assert told(dev)[1] == [{"name": "A", "added": "free", "removed": "hunter2"}]
+    dev.set(A=None)
+    assert told(person)[1] == [{"name": "A", "removed": "free"}] and told(person, 2)[1][0] == {"name": "A", "added": None}
+    back = person.doppler.ok("POST", f"{logs}/log/rollback", person.place | {"log": loosened})["log"]
+    assert back["diff"] == [{"name": "A", "added": None, "removed": "free"}]
+    assert (person.list()["A"]["raw"], person.list()["A"]["rawVisibility"]) == (None, "restricted")
+    assert dev.list()["A"]["raw"] == "hunter2" and "hunter2" not in person.text()
+
+
+def test_a_clone_restricts_what_its_source_does(dev, server):
+    """Copying a config shows nobody more."""
+    dev.change({"name": "A", "value": "hunter2", "visibility": "restricted"})
+    dev.doppler.ok("POST", "configs/config/clone", body=dev.place | {"name": "dev_copy"})
+    copy = dev.sibling("dev_copy")
+    assert copy.list()["A"]["raw"] == "hunter2"
+    assert copy.as_token(_token_of_a_person(server)).list()["A"]["raw"] is None
+
+
 def _token_of_a_person(server):
     """A token as `doppler login` gets one, which may do what the root token may."""
     nobody = Doppler(server, "")

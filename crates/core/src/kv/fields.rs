@@ -141,7 +141,7 @@ impl Kv {
             None => Secret::new(now, self.arn_suffix()?),
         };
         if secret.marks != marks {
-            secret.marks = marks;
+            secret.set_marks(marks);
             secret.updated = now;
         }
         if let Some(payload) = payload {

@@ -11,15 +11,24 @@ use crate::{
     store::{Seen, Store, StoreError},
 };
 
-/// A field that a version changed. Values are JSON texts.
+/// A field that a version changed.
 #[derive(Debug, Clone)]
 pub struct FieldChange {
     /// Its name.
     pub name: String,
     /// What it became; `None`: it went.
-    pub added: Option<SecretString>,
+    pub added: Option<FieldValue>,
     /// What it was; `None`: it was not there.
-    pub removed: Option<SecretString>,
+    pub removed: Option<FieldValue>,
+}
+
+/// The value of a field in a version.
+#[derive(Debug, Clone)]
+pub struct FieldValue {
+    /// Its JSON text.
+    pub json: SecretString,
+    /// Whether it is shown to programs alone.
+    pub restricted: bool,
 }
 
 impl FieldChange {
@@ -45,7 +54,7 @@ impl Kv {
     }
 
     /// Writes a version in which all that the version of an id changed is as it was before it; whatever other versions
-    /// changed stays.
+    /// changed stays. What was restricted then is so again.
     ///
     /// # Errors
     /// As [`Kv::difference`], and as [`Kv::write`].
@@ -59,7 +68,11 @@ impl Kv {
         let fields = json::replace(now.expose_secret(), &changes)
             .map_err(|error| KvError::Invalid(format!("the current version: {error}")))?;
         let current = secret.current();
-        let view = self.write_locked(permit, &place, Some(current), Payload::Fields(fields)).await?;
+        let back = |change: &FieldChange| change.added.as_ref().is_some_and(|value| value.restricted);
+        let restricted: Vec<&str> =
+            changes.iter().filter(|change| back(change)).map(|change| change.name.as_str()).collect();
+        let payload = Payload::Fields(fields);
+        let view = self.write_restricting(permit, &place, Some(current), payload, &restricted).await?;
         Ok((view.version, changes))
     }
 
@@ -74,16 +87,22 @@ impl Kv {
         }
         let version = secret.by_id(id).filter(|version| !version.unreleased).ok_or(KvError::NotFound)?;
         let after = self.readable_fields(place, secret, version.number).await?.ok_or_else(|| missing(id))?;
-        let mut before = None;
+        let (mut before, mut before_number) = (None, 0);
         for older in secret.versions.iter().rev().filter(|older| older.number < version.number && !older.unreleased) {
             before = self.readable_fields(place, secret, older.number).await?;
             if before.is_some() {
+                before_number = older.number;
                 break;
             }
         }
         let before = before.unwrap_or_else(|| SecretBytes::new(b"{}".to_vec()));
-        let changes = json::difference(before.expose_secret(), after.expose_secret())
+        let mut changes = json::difference(before.expose_secret(), after.expose_secret())
             .map_err(|error| KvError::Invalid(error.to_string()))?;
+        for FieldChange { name, added, removed } in &mut changes {
+            for (value, number) in [(added, version.number), (removed, before_number)] {
+                value.iter_mut().for_each(|value| value.restricted = secret.is_restricted(name, number));
+            }
+        }
         Ok((version.clone(), changes))
     }
 
@@ -124,7 +143,8 @@ pub(crate) async fn names_and_values(
 /// The changes from one JSON object to another, by name.
 pub(super) fn changes(before: &BTreeMap<&str, &str>, after: &BTreeMap<&str, &str>) -> Vec<FieldChange> {
     let names: std::collections::BTreeSet<&&str> = before.keys().chain(after.keys()).collect();
-    let value = |text: Option<&&str>| text.map(|text| SecretString::from(*text));
+    let value =
+        |text: Option<&&str>| text.map(|text| FieldValue { json: SecretString::from(*text), restricted: false });
     names
         .into_iter()
         .filter(|name| before.get(**name) != after.get(**name))

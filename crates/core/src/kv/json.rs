@@ -57,8 +57,8 @@ pub(super) fn replace(target: &[u8], changes: &[FieldChange]) -> Result<SecretBy
         let name = Name(Cow::Borrowed(&change.name));
         match &change.added {
             None => _ = object.remove(&name),
-            Some(text) => {
-                let value = serde_json::from_str::<&RawValue>(text.expose_secret()).map_err(|_| NotAnObject)?;
+            Some(value) => {
+                let value = serde_json::from_str::<&RawValue>(value.json.expose_secret()).map_err(|_| NotAnObject)?;
                 object.insert(name, value);
             }
         }

@@ -84,7 +84,8 @@ pub(crate) async fn copying(
     let Some(record) = record else { return Ok(batch) };
     let suffix = store.random.base62(6).map_err(StoreError::from)?.expose_secret().to_owned();
     let id = store.random.uuid().map_err(StoreError::from)?.to_string();
-    let mut copy = Secret { custom_metadata: secret.custom_metadata, ..Secret::new(now, suffix) };
+    let (custom_metadata, marks) = (secret.custom_metadata, secret.marks);
+    let mut copy = Secret { custom_metadata, marks, ..Secret::new(now, suffix) };
     let number = copy.promote_new(id, now, None);
     Ok(batch
         .expect(keys::kv_meta(mount, from), Some(revision))

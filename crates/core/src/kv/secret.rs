@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Timestamp, nanos},
-    config_values::FieldMark,
+    config_values::{FieldMark, Visibility},
 };
 
 /// The stage that readers see by default.
@@ -156,6 +156,9 @@ pub struct Secret {
     /// What is said about its fields, by their names, at the Doppler API.
     #[serde(default)]
     pub marks: BTreeMap<String, FieldMark>,
+    /// The last version in which a field was restricted that is so no longer.
+    #[serde(default)]
+    pub restricted_until: BTreeMap<String, u64>,
     /// Whether it has a rotation of this server's own, for which it is noted who reads what.
     #[serde(default)]
     pub rotated: bool,
@@ -189,6 +192,7 @@ impl Secret {
             link: None,
             follower: None,
             marks: BTreeMap::new(),
+            restricted_until: BTreeMap::new(),
             rotated: false,
         }
     }
@@ -221,6 +225,27 @@ impl Secret {
     #[must_use]
     pub fn current(&self) -> u64 {
         self.staged(CURRENT).map_or(0, |version| version.number)
+    }
+
+    /// Whether a field's value in a version is shown to programs alone: the field is restricted, or was so then.
+    #[must_use]
+    pub fn is_restricted(&self, field: &str, number: u64) -> bool {
+        let now = self.marks.get(field).is_some_and(|mark| mark.visibility == Visibility::Restricted);
+        now || self.restricted_until.get(field).is_some_and(|last| number <= *last)
+    }
+
+    /// Says something else about its fields from the next version on. What was restricted stays so in the versions that
+    /// there are.
+    pub(super) fn set_marks(&mut self, marks: BTreeMap<String, FieldMark>) {
+        let before = std::mem::replace(&mut self.marks, marks);
+        let restricted = |mark: Option<&FieldMark>| mark.is_some_and(|mark| mark.visibility == Visibility::Restricted);
+        for (field, mark) in before {
+            if restricted(Some(&mark)) && !restricted(self.marks.get(&field)) {
+                self.restricted_until.insert(field, self.latest);
+            }
+        }
+        let oldest = self.versions.first().map_or(u64::MAX, |version| version.number);
+        self.restricted_until.retain(|_, last| *last >= oldest);
     }
 
     /// The number of the oldest version that is still known; 0: none was pruned yet, as Vault counts.
@@ -270,5 +295,21 @@ mod tests {
         secret.versions[0].stages.push(PENDING.into());
         assert_eq!(secret.prune(1), [2]);
         assert_eq!(secret.versions.iter().map(|v| v.number).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn a_field_stays_restricted_in_the_versions_in_which_it_was() {
+        let marked = |visibility| BTreeMap::from([("A".to_owned(), FieldMark { visibility, ..FieldMark::default() })]);
+        let mut secret = with_versions(2);
+        secret.set_marks(marked(Visibility::Restricted));
+        assert!([1, 2, 3].iter().all(|number| secret.is_restricted("A", *number)) && !secret.is_restricted("B", 1));
+        secret.set_marks(marked(Visibility::Masked));
+        secret.promote_new("id-3".into(), Timestamp::UNIX_EPOCH, None);
+        assert_eq!([1, 2, 3].map(|number| secret.is_restricted("A", number)), [true, true, false]);
+        secret.set_marks(BTreeMap::new());
+        assert!(secret.is_restricted("A", 2), "a change of something else forgets nothing");
+        secret.prune(1);
+        secret.set_marks(marked(Visibility::Masked));
+        assert!(secret.restricted_until.is_empty(), "the versions are gone");
     }
 }

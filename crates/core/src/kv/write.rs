@@ -7,6 +7,7 @@ use super::{
 use crate::{
     barrier::Batch,
     clock::{self, Timestamp},
+    config_values::Visibility,
     door::Permit,
     secret::SecretBytes,
     store::{Seen, Store},
@@ -53,6 +54,18 @@ impl Kv {
         cas: Option<u64>,
         payload: Payload,
     ) -> Result<VersionView, KvError> {
+        self.write_restricting(permit, place, cas, payload, &[]).await
+    }
+
+    /// The same, with these fields restricted from then on.
+    pub(super) async fn write_restricting(
+        &self,
+        permit: Permit,
+        place: &Place,
+        cas: Option<u64>,
+        payload: Payload,
+        restricted: &[&str],
+    ) -> Result<VersionView, KvError> {
         let key = place.key();
         let payload = payload.into_stored();
         check_size(payload.expose_secret())?;
@@ -73,6 +86,9 @@ impl Kv {
             None => Secret::new(now, self.arn_suffix()?),
         };
         check_cas(&secret, &settings, cas)?;
+        for field in restricted {
+            secret.marks.entry((*field).to_owned()).or_default().visibility = Visibility::Restricted;
+        }
         let id = self.store.random.uuid().map_err(crate::store::StoreError::from)?.to_string();
         let number = secret.promote_new(id, now, deletion_time(&secret, &settings, now));
         secret.set_author(number, author);

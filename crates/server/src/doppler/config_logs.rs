@@ -2,10 +2,10 @@
 
 use hyper::StatusCode;
 use keyturn_core::{
-    kv::{FieldChange, KvError, Version},
+    kv::{FieldChange, FieldValue, KvError, Version},
     policy::Operation,
     project::{ConfigView, ProjectSummary},
-    secret::SecretBytes,
+    secret::{SecretBytes, SecretString},
 };
 use keyturn_protocol::{doppler::LogShape, vault::SecretJson};
 use serde::Serialize;
@@ -17,6 +17,7 @@ use super::{
     call::{Call, Target},
     error::Failure,
     reply::Reply,
+    secrets::sees_restricted,
     shape,
 };
 
@@ -49,10 +50,13 @@ struct Log<'a> {
 struct Change<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    added: Option<&'a str>,
+    added: Option<Side<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    removed: Option<&'a str>,
+    removed: Option<Side<'a>>,
 }
+
+/// A value before or after; null: it is restricted, and not shown to who asks.
+type Side<'a> = Option<&'a str>;
 
 /// One version with what it changed.
 pub(super) async fn read(call: &Call) -> Outcome {
@@ -60,7 +64,7 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let config = config_of(call, &target).await?;
     call.through(Operation::Read, &call.config_path("data", &target), |permit| async {
         let (version, changes) = call.core.kv().difference(permit, &id).await.map_err(|error| unknown(error, &id))?;
-        text(told(&target, &config, &version, None), &changes)
+        text(call, told(&target, &config, &version, None), &changes)
     })
     .await
 }
@@ -73,7 +77,7 @@ pub(super) async fn rollback(call: &Call) -> Outcome {
     call.permitted(Operation::Read, &call.config_path("data", &target)).await?;
     call.through(Operation::Update, &call.config_path("data", &target), |permit| async {
         let (version, changes) = call.core.kv().take_back(permit, &id).await.map_err(|error| unknown(error, &id))?;
-        text(told(&target, &config, &version, Some(&id)), &changes)
+        text(call, told(&target, &config, &version, Some(&id)), &changes)
     })
     .await
 }
@@ -123,29 +127,34 @@ fn told(target: &Target, config: &ConfigView, version: &Version, rolled_back: Op
     }
 }
 
-fn text(log: LogShape, changes: &[FieldChange]) -> Outcome {
-    let plain = |value: &Option<keyturn_core::secret::SecretString>| {
-        value
-            .as_ref()
-            .and_then(|value| serde_json::from_str::<SecretJson>(value.expose_secret()).ok())
-            .map(|json| json.to_text())
-    };
-    let values: Vec<_> = changes.iter().map(|change| (plain(&change.added), plain(&change.removed))).collect();
-    let length = |value: &Option<keyturn_core::secret::SecretString>| value.as_ref().map_or(0, |text| text.len());
+fn text(call: &Call, log: LogShape, changes: &[FieldChange]) -> Outcome {
+    let all = sees_restricted(call);
+    let values: Vec<_> = changes.iter().map(|change| (side(&change.added, all), side(&change.removed, all))).collect();
     // The buffer must not grow, or a copy of a value stays behind; escaping makes at most six bytes of one.
     let names: usize = changes.iter().map(|change| change.name.len() * 6 + 64).sum();
+    let length = |value: &Option<Option<SecretString>>| value.iter().flatten().map(|text| text.len()).sum::<usize>();
     let room: usize = values.iter().map(|(added, removed)| 6 * (length(added) + length(removed))).sum();
     let mut text = SecretBytes::new(Vec::with_capacity(4096 + names + room));
     let diff = changes
         .iter()
         .zip(&values)
-        .map(|(change, (added, removed))| Change {
-            name: &change.name,
-            added: added.as_ref().map(|text| text.expose_secret()),
-            removed: removed.as_ref().map(|text| text.expose_secret()),
-        })
+        .map(|(change, (added, removed))| Change { name: &change.name, added: shown(added), removed: shown(removed) })
         .collect();
     serde_json::to_writer(text.expose_secret_mut(), &Told { log: Log { log, diff }, success: true })
         .map_err(|error| Failure::internal(&error, ""))?;
     Ok(Reply::secret_json(StatusCode::OK, text))
+}
+
+/// A value as a text, if there is one and it is shown.
+fn side(value: &Option<FieldValue>, all: bool) -> Option<Option<SecretString>> {
+    let value = value.as_ref()?;
+    if value.restricted && !all {
+        return Some(None);
+    }
+    let json = serde_json::from_str::<SecretJson>(value.json.expose_secret()).ok()?;
+    Some(Some(json.to_text()))
+}
+
+fn shown(value: &Option<Option<SecretString>>) -> Option<Side<'_>> {
+    value.as_ref().map(|text| text.as_ref().map(SecretString::expose_secret))
 }

@@ -142,7 +142,7 @@ async fn follow(call: &Call, reading: &mut Reading<'_>) -> Attempt<()> {
 }
 
 /// Whether the caller is shown restricted values: programs are, people are not.
-fn sees_restricted(call: &Call) -> bool {
+pub(super) fn sees_restricted(call: &Call) -> bool {
     let is_of_people =
         |token: &SecretString| TOKENS_OF_PEOPLE.iter().any(|prefix| token.expose_secret().starts_with(prefix));
     call.known.as_ref().is_some_and(|known| !is_of_people(known.token()))
