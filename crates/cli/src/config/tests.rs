@@ -54,7 +54,9 @@ fn an_unknown_key_is_refused_with_its_place_and_what_is_allowed() {
     );
     assert_eq!(
         problems("[storage]\ntype = \"memory\"\n[logs]\n"),
-        ["keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log, aws, doppler"]
+        [
+            "keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log, aws, doppler"
+        ]
     );
 }
 

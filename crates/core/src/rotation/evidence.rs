@@ -38,14 +38,12 @@ impl Evidence {
         let mut parts = Vec::new();
         if !self.stragglers.is_empty() {
             let names: Vec<&str> = self.stragglers.iter().take(5).map(|one| one.identity.as_str()).collect();
-            parts.push(format!(
-                "{} consumers yet to read the new version: {}",
-                self.stragglers.len(),
-                names.join(", ")
-            ));
+            let have = if names.len() == 1 { "consumer has" } else { "consumers have" };
+            parts.push(format!("{} {have} yet to read the new version: {}", self.stragglers.len(), names.join(", ")));
         }
         if !self.sessions.is_empty() {
-            parts.push(format!("{} sessions open as the principal before", self.sessions.len()));
+            let are = if self.sessions.len() == 1 { "session is" } else { "sessions are" };
+            parts.push(format!("{} {are} open as the principal before", self.sessions.len()));
         }
         if !self.unknown.is_empty() {
             parts.push(self.unknown.clone());
