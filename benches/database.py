@@ -272,7 +272,7 @@ def tracking(binary, work, options):
     for name in ("plain", "rotated"):
         call(server, "POST", f"secret/data/app/{name}", {"data": {"username": "app", "password": "p" * 32}})
     call(server, "POST", "sys/rotation/secret/app/rotated", {"strategy": "generated", "schedule": "24h"})
-    while call(server, "GET", "sys/rotation/secret/app/rotated")["data"]["rotations"] < 1:
+    while call(server, "GET", "secret/data/app/rotated")["data"]["metadata"]["version"] < 2:
         time.sleep(0.05)
     print("\nReads of a secret with a rotation beside one without, by `wrk -t1`:\n")
     print("| connections | secret | requests/s | p50 µs | p99 µs | of plain |")
