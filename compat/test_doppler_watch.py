@@ -102,6 +102,17 @@ def test_a_write_through_any_door_is_told(dev, client, server, policy):
         assert stream.update() and dev.raw() == {}
 
 
+def test_no_write_is_missed(dev, client):
+    """A stream is told at once, and so before the writer is answered: also then it sees what was written."""
+    dev.set(A="0")
+    with Stream(dev) as stream:
+        stream.socket.settimeout(5)
+        for number in range(1, 31):
+            client.secrets.kv.v2.create_or_update_secret(
+                f"{dev.project}/dev", secret={"A": str(number)}, mount_point="secret")
+            assert stream.update(), number
+
+
 def test_what_is_inherited_and_referred_to_is_followed(dev, doppler):
     """A root's change and a far target's reach those who show them; new references are followed as well."""
     far = Config(doppler, doppler.project("stg"), "stg")

@@ -3,12 +3,13 @@
 //! A [`Barrier`] exists only while the store is unsealed; dropping the last handle wipes its keys.
 
 use jiff::Timestamp;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::{
     metrics::BarrierStatistics,
     secret::SecretBytes,
     snapshot::SnapshotStream,
-    storage::{BoxFuture, ChangeFeed, Commit, Expect, Key, Revision, StorageError},
+    storage::{BoxFuture, Change, ChangeFeed, Commit, Expect, Key, Revision, StorageError},
 };
 
 /// An opened record and the revision that wrote it.
@@ -18,6 +19,41 @@ pub struct Record {
     pub revision: Revision,
     /// The plaintext, wiped on drop.
     pub plaintext: SecretBytes,
+}
+
+/// A follower of all commits. What it reads from the barrier once it was told of a change is never older than that.
+///
+/// Storage tells of a commit as soon as it shows it, which may be before the one who committed has seen to the cache.
+pub struct Changes {
+    feed: ChangeFeed,
+    observe: Box<dyn Fn(&Change) + Send + Sync>,
+}
+
+impl Changes {
+    /// Follows `feed`; `observe` makes the barrier forget what a change replaced.
+    pub fn new(feed: ChangeFeed, observe: impl Fn(&Change) + Send + Sync + 'static) -> Self {
+        Self { feed, observe: Box::new(observe) }
+    }
+
+    /// Waits for the next change.
+    ///
+    /// # Errors
+    /// When it has fallen behind and must read anew, and when there will be no more.
+    pub async fn recv(&mut self) -> Result<Change, RecvError> {
+        let change = self.feed.recv().await?;
+        (self.observe)(&change);
+        Ok(change)
+    }
+
+    /// The next change, if there is one already.
+    ///
+    /// # Errors
+    /// As [`Changes::recv`], and when there is none yet.
+    pub fn try_recv(&mut self) -> Result<Change, TryRecvError> {
+        let change = self.feed.try_recv()?;
+        (self.observe)(&change);
+        Ok(change)
+    }
 }
 
 /// Preconditions and writes of plaintext records; sealed one by one, applied together or not at all.
@@ -153,7 +189,7 @@ pub trait Barrier: Send + Sync {
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Commit, BarrierError>>;
 
     /// Follows all commits from now on.
-    fn changes(&self) -> ChangeFeed;
+    fn changes(&self) -> Changes;
 
     /// The keyed hash of `parts`, fed one after the other, under the key of `purpose`.
     fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac;

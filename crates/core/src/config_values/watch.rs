@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{ConfigError, reading::config_of};
 use crate::{
-    barrier::Mac,
+    barrier::{Changes, Mac},
     core::Core,
     door::{Caller, Permit},
     keys,
@@ -18,7 +18,7 @@ use crate::{
     policy::{AclAsk, Decision, Operation},
     project::ConfigName,
     secret::SecretString,
-    storage::{Change, ChangeFeed, Key},
+    storage::{Change, Key},
 };
 
 /// A config that is followed. It holds neither the store open nor a token good.
@@ -29,7 +29,7 @@ pub struct Watch {
     from: Option<IpAddr>,
     last: Mac,
     interest: HashSet<Key>,
-    feed: ChangeFeed,
+    feed: Changes,
 }
 
 /// What a look at a watched config found.

@@ -18,12 +18,12 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{Kv, KvError, Place, Secret};
 use crate::{
-    barrier::{Barrier, MacPurpose},
+    barrier::{Barrier, Changes, MacPurpose},
     clock::{SignedDuration, Timestamp},
     door::Permit,
     keys,
     mount::Engine,
-    storage::{ChangeFeed, Key},
+    storage::Key,
     store::{PAGE, StoreError},
 };
 
@@ -92,7 +92,7 @@ pub struct Browse {
 
 /// The indexes that are in use.
 pub(super) struct Orders {
-    feed: ChangeFeed,
+    feed: Changes,
     indexes: HashMap<(String, Order), Index>,
 }
 

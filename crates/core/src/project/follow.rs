@@ -9,12 +9,13 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use super::{Projects, Webhook, WebhookAuth, webhooks::CHANNEL};
 use crate::{
+    barrier::Changes,
     keys,
     mount::{Engine, Mounts},
     outbound::{Body, Credential, Request},
     outbox::{Addresses, Delivery},
     secret::SecretBytes,
-    storage::{BoxFuture, ChangeFeed},
+    storage::BoxFuture,
     store::{Store, StoreError},
 };
 
@@ -25,7 +26,7 @@ pub(super) struct Followed {
 }
 
 struct Feed {
-    changes: ChangeFeed,
+    changes: Changes,
     /// All are looked at once after the start: what changed before it is in no feed.
     caught_up: bool,
 }

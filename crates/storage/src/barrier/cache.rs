@@ -14,8 +14,8 @@
 //!
 //! A reader inserts an old value only if it read storage before the commit; then it noted the generation before the
 //! commit raised it. If it takes the lock first, the commit removes what it inserted; if second, it sees another
-//! generation and inserts nothing. A hit takes no such lock. Whoever follows a commit of another node calls
-//! [`CachedStorage::observe`], and from then on the same holds.
+//! generation and inserts nothing. A hit takes no such lock. Whoever follows commits, of another node or of this one
+//! before they are answered, calls [`CachedStorage::observe`], and from then on the same holds.
 //!
 //! # Replacing the whole store
 //!
@@ -152,7 +152,7 @@ impl CachedStorage {
         })
     }
 
-    /// Forgets what another node's commit replaced.
+    /// Forgets what a commit replaced: another node's, or one that storage shows but that is not answered yet.
     pub(crate) fn observe(&self, change: &Change) {
         if change.keys.is_empty() {
             self.forget_all();

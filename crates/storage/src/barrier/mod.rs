@@ -15,13 +15,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keyturn_core::{
-    barrier::{Barrier, BarrierError, Batch, KeyRotation, KeyStatus, Mac, MacPurpose, Record},
+    barrier::{Barrier, BarrierError, Batch, Changes, KeyRotation, KeyStatus, Mac, MacPurpose, Record},
     clock::{Clock, SignedDuration, Timestamp},
     metrics::BarrierStatistics,
     random::Random,
     secret::{Key256, SecretBytes},
     snapshot::SnapshotStream,
-    storage::{BoxFuture, Change, ChangeFeed, Commit, Entry, Key, Transaction, Write},
+    storage::{BoxFuture, Change, Commit, Entry, Key, Transaction, Write},
 };
 
 use self::{
@@ -241,8 +241,14 @@ impl Barrier for AeadBarrier {
         Box::pin(self.write(batch))
     }
 
-    fn changes(&self) -> ChangeFeed {
-        self.storage.storage().changes()
+    fn changes(&self) -> Changes {
+        // A follower keeps no store open.
+        let cached = Arc::downgrade(&self.storage);
+        Changes::new(self.storage.storage().changes(), move |change| {
+            if let Some(cached) = cached.upgrade() {
+                cached.observe(change);
+            }
+        })
     }
 
     fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {

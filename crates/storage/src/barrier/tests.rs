@@ -388,6 +388,29 @@ async fn a_hit_does_not_read_storage_and_a_change_from_elsewhere_is_observed() {
 }
 
 #[tokio::test]
+async fn who_is_told_of_a_change_reads_it_before_its_commit_is_answered() {
+    let storage = Paused::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+    apply(&*storage, vec![found(&root(), &*clock).expect("found")]).await;
+    let cached = Arc::new(CachedStorage::new(storage.clone(), 1 << 20));
+    let barrier = AeadBarrier::open(cached, &root(), &BarrierOptions::default(), clock).await.expect("open");
+    let barrier = Arc::new(barrier);
+    put(&barrier, b"k", b"old").await;
+    assert_eq!(barrier.get(b"k").await.expect("get").expect("there").plaintext.expose_secret(), b"old");
+
+    let mut changes = barrier.changes();
+    storage.commit_go_on.forget_permits(Semaphore::MAX_PERMITS);
+    let writer = tokio::spawn({
+        let barrier = Arc::clone(&barrier);
+        async move { put(&barrier, b"k", b"new").await }
+    });
+    assert_eq!(changes.recv().await.expect("change").keys.len(), 1);
+    assert_eq!(barrier.get(b"k").await.expect("get").expect("there").plaintext.expose_secret(), b"new");
+    storage.commit_go_on.add_permits(1000);
+    writer.await.expect("writer");
+}
+
+#[tokio::test]
 async fn listing_keys_asks_storage_for_no_value() {
     let storage = Paused::new();
     let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
