@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from doppler import Doppler
+from support import wait_until
 from test_doppler_login import approve, poll
 
 pytestmark = pytest.mark.keyturn
@@ -175,6 +176,19 @@ def test_of_two_writers_with_the_same_original_one_wins(dev):
 
         assert set(pool.map(add, range(4))) == {200}
     assert {f"W{writer}" for writer in range(4)} < set(dev.raw())
+
+
+def test_a_download_is_a_fetch_of_the_config(dev):
+    """Reading it as a list is none. The time is written down by and by."""
+
+    def fetched():
+        return dev.doppler.ok("GET", "configs/config", dev.place)["config"]["last_fetch_at"]
+
+    dev.set(A="1")
+    dev.list()
+    assert fetched() is None
+    dev.download()
+    assert wait_until("the fetch is written down", fetched)
 
 
 def test_visibility_is_kept_and_restricted_is_for_programs(dev, server):
