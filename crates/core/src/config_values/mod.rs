@@ -10,7 +10,7 @@
 //!
 //! What a config inherits was decided when its structure was made, so it shows to all who may read the config. What it
 //! refers to does not: each config that a reference leads to is asked about at the door, for the caller. That goes by
-//! names: which names a version has and what they refer to is remembered ([`Outline`]), never a value.
+//! names: which names a version has and what they refer to is remembered (`Outline`), never a value.
 //!
 //! A text payload is the one secret `VALUE`. A field that is no text shows as its JSON. Names that could not stand in
 //! an environment are not shown, and no write touches them.

@@ -7,8 +7,8 @@
 //! static role  one user of it, whose password is changed               static-roles/<name> -> static-creds/<name>
 //! ```
 //!
-//! Everything that changes a database is written down before: a credential as a lease that has begun ([`creds`]), a
-//! password as a candidate beside the one that it is to replace ([`root`], [`rotation`]). What a crash interrupts is
+//! Everything that changes a database is written down before: a credential as a lease that has begun (`creds`), a
+//! password as a candidate beside the one that it is to replace (`root`, `rotation`). What a crash interrupts is
 //! found by that, and ended or undone.
 
 mod candidate;

@@ -52,7 +52,7 @@ pub struct NewLease {
 }
 
 /// A lease that has begun: its credential is to be made now, and then confirmed or given up. Dropped, it is revoked
-/// after [`INTENT_SECONDS`].
+/// after `INTENT_SECONDS`.
 #[derive(Debug)]
 #[must_use]
 pub struct Pending {

@@ -19,8 +19,8 @@
 //! ```
 //!
 //! A crash at any point leaves a record of every credential that may exist, and every record is due at some time. What
-//! is due is found by time, target by target, and revoked by workers beside the upkeep ([`queue`]). A token's leases
-//! and those of a mount that is disabled end with it: see [`ended`].
+//! is due is found by time, target by target, and revoked by workers beside the upkeep (`queue`). A token's leases
+//! and those of a mount that is disabled end with it: see `ended`.
 
 mod attempt;
 mod census;
