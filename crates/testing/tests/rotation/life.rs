@@ -56,7 +56,7 @@ async fn the_credential_before_lives_until_its_last_reader_has_moved() {
     assert!(evidence.stragglers[0].identity.starts_with("accessor/"), "{evidence:?}");
     assert!(world.fake.lets_in(&before.1, &before.2), "the credential before is gone");
     let waiting = world.view().await.rotation.run.expect("under way").reason;
-    assert!(waiting.contains("1 consumers") && waiting.contains(&evidence.stragglers[0].identity), "{waiting}");
+    assert!(waiting.contains("1 consumer has") && waiting.contains(&evidence.stragglers[0].identity), "{waiting}");
     assert!(matches!(world.run().await, Err(RotationError::UnderWay(text)) if text.contains("accessor/")));
     world.read_as(&stubborn, None).await;
     world.pass(120).await;
