@@ -227,7 +227,7 @@ def test_who_holds_on_is_named_and_keeps_its_credential(client, limited, target,
         (f"accessor/{accessor}", 1, "127.0.0.1")]
     assert [(one["username"], one["application"]) for one in told["sessions"]] == [(users[0], "stubborn")]
     began = told["run"]["promoted_time"]
-    wait_until("the overlap is over its longest", lambda: "consumers" in status(client, name)["run"]["waiting_for"])
+    wait_until("the overlap is over its longest", lambda: "yet to read" in status(client, name)["run"]["waiting_for"])
     assert connection.execute("SELECT 1").fetchone() == (1,) and lets_in(postgresql, *held)
     assert credential(stubborn, name) != held
     assert status(client, name)["run"]["promoted_time"] == began and status(client, name)["sessions"]
