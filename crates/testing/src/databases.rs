@@ -13,7 +13,7 @@ use keyturn_core::{
     },
 };
 
-use crate::mortal::{Fate, Faults};
+use crate::mortal::{Fate, Faults, Place};
 
 /// A user of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Database {
         Box::pin(async move {
             // A call takes its time: others come in between.
             tokio::task::yield_now().await;
-            let fate = self.all.faults.step();
+            let fate = self.all.faults.step(Place::Call);
             if fate == Fate::Lost || self.all.with(|state| state.down.contains(&self.url)) {
                 return Err(unreachable());
             }

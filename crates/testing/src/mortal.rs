@@ -10,6 +10,15 @@ use keyturn_core::storage::{
 };
 use keyturn_storage::backend::Embedded;
 
+/// Where a step is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the store.
+    Commit,
+    /// At a target.
+    Call,
+}
+
 /// What happens at the chosen step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -36,8 +45,10 @@ pub enum Fate {
 
 #[derive(Default)]
 struct State {
-    armed: Option<(u64, Fault)>,
-    steps: u64,
+    /// At a place alone, or at any; which step there; what happens.
+    armed: Option<(Option<Place>, u64, Fault)>,
+    commits: u64,
+    calls: u64,
     dead: bool,
 }
 
@@ -52,7 +63,12 @@ impl Faults {
 
     /// Has `fault` happen at the step of that number, from 1, counted from now on.
     pub fn arm(&self, step: u64, fault: Fault) {
-        self.with(|state| *state = State { armed: Some((step, fault)), ..State::default() });
+        self.with(|state| *state = State { armed: Some((None, step, fault)), ..State::default() });
+    }
+
+    /// The same, counting the steps at `place` alone.
+    pub fn arm_at(&self, place: Place, step: u64, fault: Fault) {
+        self.with(|state| *state = State { armed: Some((Some(place), step, fault)), ..State::default() });
     }
 
     /// Lets everything work again, and counts from 0.
@@ -63,7 +79,13 @@ impl Faults {
     /// Steps taken so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        self.with(|state| state.steps)
+        self.with(|state| state.commits + state.calls)
+    }
+
+    /// Steps taken so far: commits, calls.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        self.with(|state| (state.commits, state.calls))
     }
 
     /// Whether the process has died.
@@ -74,13 +96,23 @@ impl Faults {
 
     /// Takes a step.
     #[must_use]
-    pub fn step(&self) -> Fate {
+    pub fn step(&self, place: Place) -> Fate {
         self.with(|state| {
             if state.dead {
                 return Fate::Lost;
             }
-            state.steps += 1;
-            let Some((_, fault)) = state.armed.filter(|(step, _)| *step == state.steps) else { return Fate::Done };
+            match place {
+                Place::Commit => state.commits += 1,
+                Place::Call => state.calls += 1,
+            }
+            let reached = |at: Option<Place>| match at {
+                None => state.commits + state.calls,
+                Some(Place::Commit) => state.commits,
+                Some(Place::Call) => state.calls,
+            };
+            let now =
+                |(at, step, _): &(Option<Place>, u64, Fault)| at.is_none_or(|at| at == place) && reached(*at) == *step;
+            let Some((_, _, fault)) = state.armed.filter(now) else { return Fate::Done };
             state.dead = matches!(fault, Fault::DiesBefore | Fault::DiesAfter);
             match fault {
                 Fault::DiesBefore | Fault::NeverDone => Fate::Lost,
@@ -133,7 +165,7 @@ impl Storage for MortalStorage {
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>> {
         Box::pin(async move {
-            match self.faults.step() {
+            match self.faults.step(Place::Commit) {
                 Fate::Done => self.below.commit(transaction).await,
                 Fate::Lost => Err(dead()),
                 Fate::Unheard => self.below.commit(transaction).await.and(Err(dead())),
@@ -155,5 +187,24 @@ impl Storage for MortalStorage {
 
     fn kind(&self) -> &'static str {
         self.below.kind()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_strikes_once_where_it_was_told_to() {
+        let faults = Faults::default();
+        faults.arm_at(Place::Call, 2, Fault::AnswerLost);
+        let taken =
+            [Place::Call, Place::Commit, Place::Commit, Place::Call, Place::Call].map(|place| faults.step(place));
+        assert_eq!(taken, [Fate::Done, Fate::Done, Fate::Done, Fate::Unheard, Fate::Done]);
+        assert_eq!((faults.counts(), faults.is_dead()), ((2, 3), false));
+        faults.arm(2, Fault::DiesBefore);
+        let taken = [Place::Call, Place::Commit, Place::Call].map(|place| faults.step(place));
+        assert_eq!(taken, [Fate::Done, Fate::Lost, Fate::Lost]);
+        assert!(faults.is_dead());
     }
 }

@@ -28,7 +28,6 @@
 //! ```
 
 mod storage;
-mod targets;
 
 use std::{
     future::Future,
@@ -48,7 +47,6 @@ use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSe
 use crate::{Databases, Elsewhere, StartError, TestNode};
 
 pub use storage::FusedStorage;
-pub use targets::FusedTargets;
 
 /// The process was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -84,17 +84,7 @@ impl World {
     }
 
     pub(crate) async fn try_permit(&self, token: &SecretString, operation: Operation, path: &str) -> Option<Permit> {
-        let data = SecretBytes::default();
-        let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
-            credential: Some(Credential::Token(token)),
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
-        };
+        let ask = Ask { credential: Some(Credential::Token(token)), ..Ask::new("test", operation, path) };
         let (exchange, permit) = self.core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
         permit.ok()

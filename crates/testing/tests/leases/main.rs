@@ -21,7 +21,7 @@ use keyturn_core::{
     mount::{Enable, Engine, MountError},
     node::Node,
     policy::Operation::{self, Delete, List, Read, Update},
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
     storage::Storage as _,
     token::{CreateToken, Issued, TokenError, Which},
 };
@@ -106,17 +106,7 @@ impl Scene {
 
 impl Process {
     async fn ask(&self, token: &SecretString, operation: Operation, path: &str) -> Result<Permit, Refusal> {
-        let data = SecretBytes::default();
-        let ask = Ask {
-            request_id: "test",
-            operation,
-            path,
-            credential: Some(Credential::Token(token)),
-            remote: None,
-            data: &data,
-            headers: &[],
-            wrap_ttl: None,
-        };
+        let ask = Ask { credential: Some(Credential::Token(token)), ..Ask::new("test", operation, path) };
         let (exchange, admitted) = self.core.admit(ask).await;
         _ = exchange.conclude(Answer::default()).await;
         admitted

@@ -2,11 +2,9 @@
 //! and while one runs. After the restart the rotation ends by itself, and what is promised holds.
 
 use keyturn_core::rotation::{Phase, Strategy};
+use keyturn_testing::mortal::{Fault, Place};
 
-use crate::{
-    fake::{Fault, Place},
-    world::{World, settings},
-};
+use crate::world::{World, settings};
 
 /// A rotation that is set up and then runs; in some, a call fails so often that what was begun is taken back.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +74,7 @@ async fn exhaust(strategy: Strategy, failing: &[&'static str]) {
     let scenarios = std::iter::once(None).chain(failing.iter().copied().map(Some));
     for scenario in scenarios.map(|failing| Scenario { strategy, failing }) {
         let world = world_of(scenario).await;
-        world.faults.arm(Place::Commit, u64::MAX, Fault::DiesBefore);
+        world.faults.arm_at(Place::Commit, u64::MAX, Fault::DiesBefore);
         play(&world, scenario).await;
         let (commits, calls) = world.faults.counts();
         check_at_rest(&world, strategy, "nothing dies").await;
@@ -91,7 +89,7 @@ async fn exhaust(strategy: Strategy, failing: &[&'static str]) {
             }
         }
         for number in 1..=calls {
-            for fault in [dying[0], dying[1], Fault::AnswerLost, Fault::Fails] {
+            for fault in [dying[0], dying[1], Fault::AnswerLost, Fault::NeverDone] {
                 strike(scenario, Place::Call, number, fault).await;
             }
         }
@@ -110,12 +108,12 @@ async fn strike(scenario: Scenario, place: Place, number: u64, fault: Fault) {
     let strategy = scenario.strategy;
     let what = format!("{scenario:?}, {place:?} {number}, {fault:?}");
     let mut world = world_of(scenario).await;
-    world.faults.arm(place, number, fault);
+    world.faults.arm_at(place, number, fault);
     play(&world, scenario).await;
     if world.faults.is_dead() {
         world.restart().await;
     }
-    world.faults.disarm();
+    world.faults.revive();
     check_always(&world, strategy, &what).await;
     if world.keys(&format!("kv/{}/rotation/", world.mount().await)).await.is_empty() {
         // It died before there was one.

@@ -1,5 +1,4 @@
-//! A target in memory, storage that can fail, and the faults that both share: at one chosen commit or call, before it
-//! is done or after, the process as it were dies, and nothing works any more until it is started again.
+//! A target in memory, whose calls share the faults of the process that asks.
 
 use std::{
     collections::BTreeMap,
@@ -11,159 +10,10 @@ use keyturn_core::{
     core::Core,
     rotation::{ConnectionError, Connections, Opened},
     secret::SecretString,
-    storage::{
-        BoxFuture, ChangeFeed, Commit, Entry, Key, Replacement, Revision, Storage, StorageError, Transaction, View,
-    },
+    storage::BoxFuture,
     target::{Login, Outcome, Principal, Session, Statements, Target, TargetError},
 };
-use keyturn_storage::backend::Embedded;
-
-/// Where a fault strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    Commit,
-    Call,
-}
-
-/// What it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The process dies before it is done.
-    DiesBefore,
-    /// The process dies after it was done.
-    DiesAfter,
-    /// It is done, but the answer is lost; the process lives.
-    AnswerLost,
-    /// It is not done; the process lives.
-    Fails,
-}
-
-#[derive(Default)]
-struct Struck {
-    armed: Option<(Place, u64, Fault)>,
-    commits: u64,
-    calls: u64,
-    dead: bool,
-}
-
-/// The faults of one world.
-#[derive(Default, Clone)]
-pub(crate) struct Faults(Arc<Mutex<Struck>>);
-
-/// What becomes of one commit or call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Done,
-    DoneAndLost,
-    NotDone,
-}
-
-impl Faults {
-    pub(crate) fn arm(&self, place: Place, number: u64, fault: Fault) {
-        let mut struck = self.0.lock().expect("unpoisoned");
-        *struck = Struck { armed: Some((place, number, fault)), ..Struck::default() };
-    }
-
-    pub(crate) fn disarm(&self) {
-        *self.0.lock().expect("unpoisoned") = Struck::default();
-    }
-
-    /// Commits and calls since it was armed.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        let struck = self.0.lock().expect("unpoisoned");
-        (struck.commits, struck.calls)
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.0.lock().expect("unpoisoned").dead
-    }
-
-    fn fate(&self, place: Place) -> Fate {
-        let mut struck = self.0.lock().expect("unpoisoned");
-        if struck.dead {
-            return Fate::NotDone;
-        }
-        let count = match place {
-            Place::Commit => &mut struck.commits,
-            Place::Call => &mut struck.calls,
-        };
-        *count += 1;
-        let now = *count;
-        match struck.armed {
-            Some((at, number, fault)) if at == place && number == now => {
-                struck.dead = matches!(fault, Fault::DiesBefore | Fault::DiesAfter);
-                match fault {
-                    Fault::DiesBefore | Fault::Fails => Fate::NotDone,
-                    Fault::DiesAfter | Fault::AnswerLost => Fate::DoneAndLost,
-                }
-            }
-            _ => Fate::Done,
-        }
-    }
-}
-
-/// Storage of a process that may die.
-pub(crate) struct Mortal {
-    pub(crate) below: Arc<Embedded>,
-    pub(crate) faults: Faults,
-}
-
-fn broken() -> StorageError {
-    StorageError::Engine { doing: "a test", reason: "the process is dead".to_owned() }
-}
-
-impl Storage for Mortal {
-    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Entry>, StorageError>> {
-        if self.faults.is_dead() { Box::pin(async { Err(broken()) }) } else { self.below.get(key) }
-    }
-
-    fn scan<'a>(
-        &'a self,
-        prefix: &'a [u8],
-        after: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<(Key, Entry)>, StorageError>> {
-        if self.faults.is_dead() { Box::pin(async { Err(broken()) }) } else { self.below.scan(prefix, after, limit) }
-    }
-
-    fn keys<'a>(
-        &'a self,
-        prefix: &'a [u8],
-        after: Option<&'a [u8]>,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Key>, StorageError>> {
-        if self.faults.is_dead() { Box::pin(async { Err(broken()) }) } else { self.below.keys(prefix, after, limit) }
-    }
-
-    fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>> {
-        Box::pin(async move {
-            match self.faults.fate(Place::Commit) {
-                Fate::Done => self.below.commit(transaction).await,
-                Fate::NotDone => Err(broken()),
-                Fate::DoneAndLost => {
-                    let _done = self.below.commit(transaction).await?;
-                    Err(broken())
-                }
-            }
-        })
-    }
-
-    fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>, StorageError>> {
-        self.below.view()
-    }
-
-    fn replace(&self, content: Replacement) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        self.below.replace(content)
-    }
-
-    fn changes(&self) -> ChangeFeed {
-        self.below.changes()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.below.kind()
-    }
-}
+use keyturn_testing::mortal::{Fate, Faults, Place};
 
 /// A principal at the fake target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -241,9 +91,9 @@ impl Fake {
         let fake = self.clone();
         Box::pin(async move {
             let lost = || Err(TargetError::Unreachable("connection lost".to_owned()));
-            match fake.faults.fate(Place::Call) {
-                Fate::NotDone => lost(),
-                Fate::DoneAndLost => {
+            match fake.faults.step(Place::Call) {
+                Fate::Lost => lost(),
+                Fate::Unheard => {
                     fake.with(act)?;
                     lost()
                 }

@@ -17,9 +17,12 @@ use keyturn_core::{
     surroundings::Surroundings,
 };
 use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
-use keyturn_testing::{Databases, Elsewhere, NoDevices, Recording};
+use keyturn_testing::{
+    Databases, Elsewhere, NoDevices, Recording,
+    mortal::{Faults, MortalStorage},
+};
 
-use crate::fake::{Fake, Faults, Mortal, Watch};
+use crate::fake::{Fake, Watch};
 
 pub(crate) const SECRET: &str = "secret/app/db";
 
@@ -52,7 +55,7 @@ impl World {
 
     /// Another process over the same store, after this one died or was ended.
     pub(crate) async fn restart(&mut self) {
-        self.faults.disarm();
+        self.faults.revive();
         self.node = node(&self.below, &self.faults, &self.clock, &self.elsewhere).await;
         self.node.unseal(self.share.clone()).await.expect("open");
         self.core = self.node.core().expect("open");
@@ -168,7 +171,7 @@ async fn node(
     clock: &Arc<ManualClock>,
     elsewhere: &Arc<Elsewhere>,
 ) -> Arc<Node> {
-    let storage = Arc::new(Mortal { below: below.clone(), faults: faults.clone() });
+    let storage = Arc::new(MortalStorage::new(below.clone(), faults.clone()));
     let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), clock.clone()));
     let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
     let device = ConfiguredDevice { info, device: Arc::new(Recording::default()) };
@@ -205,16 +208,10 @@ impl World {
 }
 
 async fn permit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Permit {
-    let data = SecretBytes::default();
     let ask = Ask {
-        request_id: "test",
-        operation,
-        path,
         credential: Some(Credential::Token(token)),
         remote: Some(([10, 0, 0, 7], 1000).into()),
-        data: &data,
-        headers: &[],
-        wrap_ttl: None,
+        ..Ask::new("test", operation, path)
     };
     let (exchange, admitted) = core.admit(ask).await;
     exchange.conclude(Answer::default()).await.expect("recorded");
