@@ -64,6 +64,18 @@ def own_server(fresh_server):
 
 
 @pytest.fixture
+def keyturn(server, tmp_path):
+    """Runs the command line as root, in a home of its own, and expects an exit code."""
+
+    def run(*arguments, expect=0, **options):
+        done = harness.run_keyturn(server, *arguments, home=tmp_path, **options)
+        assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
+        return done
+
+    return run
+
+
+@pytest.fixture
 def client(server):
     """hvac with the root token."""
     return server.client()

@@ -20,18 +20,6 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def keyturn(server, tmp_path):
-    """Runs the command line as root, in a home of its own, and expects an exit code."""
-
-    def run(*arguments, expect=DONE, **options):
-        done = harness.run_keyturn(server, *arguments, home=tmp_path, **options)
-        assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
-        return done
-
-    return run
-
-
-@pytest.fixture
 def on_a_terminal(server, tmp_path):
     """Runs the command line on a pseudo-terminal and returns all that appears on it."""
 

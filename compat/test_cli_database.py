@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-import harness
 from support import unique
 from test_database import can_log_in, make_role
 
@@ -12,18 +11,6 @@ pytestmark = pytest.mark.keyturn
 
 DONE, FAILED, USAGE, NOT_FOUND = range(4)
 CREATE = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
-
-
-@pytest.fixture
-def keyturn(server, tmp_path):
-    """Runs the command line as root and expects an exit code."""
-
-    def run(*arguments, expect=DONE, **options):
-        done = harness.run_keyturn(server, *arguments, home=tmp_path, **options)
-        assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
-        return done
-
-    return run
 
 
 def test_targets_and_credentials(client, keyturn, postgresql):

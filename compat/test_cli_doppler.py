@@ -4,25 +4,12 @@ import json
 
 import pytest
 
-import harness
 from doppler import Doppler
 
 pytestmark = pytest.mark.keyturn
 
 DONE, FAILED, USAGE, NOT_FOUND, DENIED = range(5)
 DOWNLOAD = "configs/config/secrets/download"
-
-
-@pytest.fixture
-def keyturn(server, tmp_path):
-    """Runs the command line as root and expects an exit code."""
-
-    def run(*arguments, expect=DONE, **options):
-        done = harness.run_keyturn(server, *arguments, home=tmp_path, **options)
-        assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
-        return done
-
-    return run
 
 
 @pytest.fixture

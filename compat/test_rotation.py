@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import hvac
 import pytest
 
-import harness
 from aws_model import refused as aws_refused
 from aws_model import token
 from support import refused, unique, wait_until
@@ -22,12 +21,11 @@ def name():
 
 
 @pytest.fixture
-def keyturn(server, tmp_path):
-    """Runs the command line as root and expects it to succeed."""
+def keyturn(keyturn):
+    """What the command line prints, or complains of."""
 
     def run(*arguments, expect=0):
-        done = harness.run_keyturn(server, *arguments, home=tmp_path)
-        assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
+        done = keyturn(*arguments, expect=expect)
         return (done.stderr if expect else done.stdout).decode()
 
     return run
