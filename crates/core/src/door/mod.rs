@@ -22,6 +22,7 @@ pub use admit::Refusal;
 pub use exchange::{Answer, Exchange};
 pub use known::Known;
 pub use permit::Permit;
+pub use special::read_may_change;
 
 use crate::{
     access_key::Proven,

@@ -105,6 +105,13 @@ pub(super) fn read_changes(engine: Engine, rest: &str) -> bool {
     }
 }
 
+/// Whether a read of `path` may be one that changes something, whatever is mounted where: for whoever has to know
+/// before the mount is found. That it says so of other paths as well does no harm.
+#[must_use]
+pub fn read_may_change(path: &str) -> bool {
+    path.ends_with("/oidc/callback") || path.contains("/creds/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +131,18 @@ mod tests {
         assert!(!is_open(Engine::System, "internal/specs/openapi/x") && !is_open(Engine::System, "replication/x"));
         assert!(is_open(Engine::Identity, "oidc/.well-known/keys"));
         assert!(!is_open(Engine::Identity, "oidc/token/r"));
+    }
+
+    #[test]
+    fn what_reads_change_is_known_before_the_mount_is() {
+        for (engine, rest) in
+            [(Engine::Jwt, "oidc/callback"), (Engine::Oidc, "oidc/callback"), (Engine::Database, "creds/app")]
+        {
+            assert!(read_changes(engine, rest) && read_may_change(&format!("team/x/{rest}")), "{engine:?} {rest}");
+        }
+        for path in ["secret/data/app/db", "database/static-creds/app", "database/roles/creds", "sys/health"] {
+            assert!(!read_may_change(path), "{path}");
+        }
     }
 
     #[test]

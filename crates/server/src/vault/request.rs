@@ -10,6 +10,7 @@ use axum::body::Body;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use keyturn_core::{
+    door::read_may_change,
     duration,
     identity::oidc::is_authority,
     mount::Engine,
@@ -120,13 +121,11 @@ impl Parsed {
         self.engine.get().copied()
     }
 
-    /// Whether the request may change something, if only a counter. A browser that comes back from its provider by a GET
-    /// leaves with a token; a credential of a database is made when it is read.
+    /// Whether the request may change something, if only a counter.
     pub(super) fn changes_something(&self) -> bool {
         !matches!(self.operation, Operation::Read | Operation::List | Operation::Help)
             || self.wrap_ttl.is_some()
-            || self.path.ends_with("/oidc/callback")
-            || self.path.contains("/creds/")
+            || read_may_change(&self.path)
     }
 }
 
