@@ -25,6 +25,9 @@ use crate::{
     vault,
 };
 
+/// An answer on its way.
+pub(crate) type Answering = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
 /// The protocols of one node, as a service for the listener. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Api {
@@ -56,7 +59,7 @@ impl Api {
 impl Service<Request<Body>> for Api {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

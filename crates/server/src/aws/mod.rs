@@ -12,12 +12,7 @@ mod secrets_manager;
 mod settings;
 mod sts;
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::body::Body;
 use hyper::{Request, Response, StatusCode, header::HeaderValue, http::request::Parts};
@@ -26,14 +21,13 @@ use keyturn_core::{
     core::Core,
     node::Node,
     secret::{SecretBytes, SecretString},
-    storage::BoxFuture,
 };
 use keyturn_protocol::aws::{secretsmanager::Operation, sigv4::TARGET_HEADER};
-use tower_service::Service;
 
 pub use self::settings::AwsSettings;
 use self::{failure::Failure, secrets_manager::PolicyCache};
 use crate::{
+    api::Answering,
     limits::{BodyError, Limits, read_body},
     listener::Peer,
     request_id,
@@ -101,18 +95,9 @@ impl Api {
     pub(crate) fn requests(&self) -> Arc<Tally> {
         Arc::clone(&self.0.requests)
     }
-}
 
-impl Service<Request<Body>> for Api {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    /// Answers one request.
+    pub(crate) fn call(&self, request: Request<Body>) -> Answering {
         let aws = Arc::clone(&self.0);
         Box::pin(async move { Ok(serve(&aws, request).await) })
     }

@@ -40,13 +40,9 @@ mod trusted_ips;
 mod webhooks;
 mod workplace;
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use axum::body::Body;
@@ -59,13 +55,12 @@ use keyturn_core::{
     node::Node,
     policy::Operation,
     secret::{SecretBytes, SecretString},
-    storage::BoxFuture,
 };
-use tower_service::Service;
 
 pub use self::settings::DopplerSettings;
 use self::{call::Call, error::Failure, reply::Reply, request::Parameters};
 use crate::{
+    api::Answering,
     limits::{Limits, read_body},
     listener::{Peer, Secure},
     request_id,
@@ -96,18 +91,9 @@ impl Api {
         let limits = Limits { max_body_bytes, ..limits };
         Self(Arc::new(Doppler { node, limits, settings, streams: secrets::Streams::default() }))
     }
-}
 
-impl Service<Request<Body>> for Api {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    /// Answers one request.
+    pub(crate) fn call(&self, request: Request<Body>) -> Answering {
         let doppler = Arc::clone(&self.0);
         Box::pin(async move { Ok(serve(doppler, request).await) })
     }

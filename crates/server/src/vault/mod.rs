@@ -44,7 +44,6 @@ use keyturn_core::{
     mount::Engine,
     node::{Node, NotReady},
     policy::Operation,
-    storage::BoxFuture,
 };
 use tower_service::Service;
 
@@ -58,7 +57,7 @@ use self::{
     request::Parsed,
     routes::{Found, Routes},
 };
-use crate::{limits::Limits, tally::Tally};
+use crate::{api::Answering, limits::Limits, tally::Tally};
 
 /// What every request needs.
 struct Vault {
@@ -119,7 +118,7 @@ impl Api {
 impl Service<Request<Body>> for Api {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
