@@ -167,6 +167,10 @@ pub trait Barrier: Send + Sync {
     /// Opens the record at `key`, if there is one.
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Record>, BarrierError>>;
 
+    /// The revision of the record at `key`, if it can be told without reading storage or opening anything. As true as
+    /// what [`Barrier::get`] would answer at this moment, so that what was decoded from that revision still holds.
+    fn held(&self, key: &[u8]) -> Option<Revision>;
+
     /// Opens up to `limit` records whose keys start with `prefix` and sort after `after`, in key order. Fewer than
     /// `limit` means that there are no more. The answer holds all their plaintext at once.
     fn scan<'a>(

@@ -134,7 +134,7 @@ impl AccessKeys {
         for (id, key) in self.store.read_all::<AccessKey>(keys::ACCESS_KEYS).await? {
             let id = String::from_utf8_lossy(&id).into_owned();
             if let Some(entry) = self.tokens.live(&key.token).await? {
-                views.push(view(id, key, entry));
+                views.push(view(id, key, Arc::unwrap_or_clone(entry)));
             }
         }
         Ok(views)
@@ -149,7 +149,7 @@ impl AccessKeys {
         let missing = || AccessKeyError::NotFound(shortened(id));
         let key = self.store.read::<AccessKey>(&keys::access_key(id)).await?.ok_or_else(missing)?.value;
         let entry = self.tokens.live(&key.token).await?.ok_or_else(missing)?;
-        Ok(view(id.to_owned(), key, entry))
+        Ok(view(id.to_owned(), key, Arc::unwrap_or_clone(entry)))
     }
 
     /// Ends a key, and the token that it stands for with all its children. One that is not there is ended already.

@@ -24,6 +24,8 @@ pub struct Hasher {
     key: hmac::Key,
     /// The hashes of tokens that were seen lately: each request has one, most of them the same few.
     recent: [ArcSwapOption<Recent>; RECENT],
+    /// That of the empty value, which many an answer has several of.
+    empty: HashText,
 }
 
 /// How many tokens' hashes are kept at the most.
@@ -40,7 +42,9 @@ impl Hasher {
     #[must_use]
     pub fn new(salt: &Key256) -> Self {
         let recent = std::array::from_fn(|_| ArcSwapOption::empty());
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, salt.expose_secret()), recent }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, salt.expose_secret());
+        let empty = text_of(hmac::sign(&key, b"").as_ref());
+        Self { key, recent, empty }
     }
 
     /// The hash of `value` as it stands in the log.
@@ -66,16 +70,19 @@ impl Hasher {
     }
 
     pub(super) fn hash(&self, value: &[u8]) -> HashText {
-        let tag = hmac::sign(&self.key, value);
-        let mut text = [0; TEXT_LEN];
-        let (prefix, digits) = text.split_at_mut(PREFIX.len());
-        prefix.copy_from_slice(PREFIX);
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(tag.as_ref()) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 0x0f)];
-        }
-        HashText(text)
+        if value.is_empty() { self.empty } else { text_of(hmac::sign(&self.key, value).as_ref()) }
     }
+}
+
+fn text_of(tag: &[u8]) -> HashText {
+    let mut text = [0; TEXT_LEN];
+    let (prefix, digits) = text.split_at_mut(PREFIX.len());
+    prefix.copy_from_slice(PREFIX);
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(tag) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 0x0f)];
+    }
+    HashText(text)
 }
 
 /// A hash in its printed form. ASCII without quotes, backslashes or controls: a JSON string needs no escapes for it.

@@ -165,9 +165,16 @@ pub(super) fn append_hash(out: &mut Vec<u8>, hash: &HashText) {
 pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
+    let special = |byte: u8| matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f);
+    // Without an early end, so that many bytes are looked at in one instruction: hardly any text has such a byte.
+    if !bytes.iter().fold(false, |found, byte| found | special(*byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut copied = 0;
     for (index, byte) in bytes.iter().enumerate() {
-        if !matches!(byte, 0..=0x1f | b'"' | b'\\' | 0x7f) {
+        if !special(*byte) {
             continue;
         }
         out.extend_from_slice(&bytes[copied..index]);

@@ -153,7 +153,12 @@ impl<'a> Walk<'a> {
         let mut escaped = false;
         loop {
             let rest = &self.input[self.at..];
-            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
+            let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            self.at += if rest[..end].iter().fold(false, |found, byte| found | (*byte < 0x20)) {
+                rest.iter().position(|byte| *byte < 0x20).unwrap_or(end)
+            } else {
+                end
+            };
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {

@@ -97,7 +97,7 @@ pub enum Credential<'a> {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub(crate) id: TokenId,
-    pub(crate) entry: Entry,
+    pub(crate) entry: Arc<Entry>,
     pub(crate) acl: Arc<Acl>,
     /// The entity that the token stands for, with all its policies.
     pub(crate) identity: Option<(Arc<Effective>, Arc<[String]>)>,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use foldhash::quality::RandomState;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -145,7 +146,7 @@ impl Routed {
     }
 }
 
-type Table = HashMap<String, Arc<Mount>>;
+type Table = HashMap<String, Arc<Mount>, RandomState>;
 
 /// All mounts.
 pub struct Mounts {

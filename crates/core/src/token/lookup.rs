@@ -1,5 +1,7 @@
 //! Looking tokens up: one's own, another's, or by accessor.
 
+use std::sync::Arc;
+
 use super::{Entry, TokenError, TokenId, Tokens};
 use crate::{
     door::Permit,
@@ -44,7 +46,9 @@ impl Tokens {
     pub async fn lookup(&self, permit: Permit, which: Which<'_>) -> Result<Entry, TokenError> {
         permit.spend();
         match which {
-            Which::Token(token) => Ok(self.resolve(token).await?.ok_or(TokenError::BadToken)?.entry),
+            Which::Token(token) => {
+                Ok(Arc::unwrap_or_clone(self.resolve(token).await?.ok_or(TokenError::BadToken)?.entry))
+            }
             Which::Accessor(accessor) => {
                 let (_, seen) = self.by_accessor(accessor).await?.ok_or(TokenError::NotFound("invalid accessor"))?;
                 Ok(seen.value)
@@ -74,9 +78,9 @@ impl Tokens {
     }
 
     /// The entry of a stored token that is good now.
-    pub(crate) async fn live(&self, id: &TokenId) -> Result<Option<Entry>, StoreError> {
+    pub(crate) async fn live(&self, id: &TokenId) -> Result<Option<Arc<Entry>>, StoreError> {
         let now = self.store.now();
-        Ok(self.find(id).await?.map(|seen| seen.value).filter(|entry| entry.is_live(now)))
+        Ok(self.entry(id).await?.filter(|entry| entry.is_live(now)))
     }
 
     /// Finds the stored token that is meant, or says why not in the words of `missing`.
@@ -88,7 +92,9 @@ impl Tokens {
     ) -> Result<(TokenId, Entry), TokenError> {
         let found = match which {
             Which::Accessor(accessor) => self.by_accessor(accessor).await?.map(|(id, seen)| (id, seen.value)),
-            Which::Token(token) => self.resolve(token).await?.map(|presented| (presented.id, presented.entry)),
+            Which::Token(token) => {
+                self.resolve(token).await?.map(|presented| (presented.id, Arc::unwrap_or_clone(presented.entry)))
+            }
         };
         match found {
             None => Err(TokenError::NotFound(missing)),

@@ -1,6 +1,7 @@
 //! Tokens: who may ask, until when.
 
 mod create;
+mod decoded;
 mod entry;
 mod expire;
 mod lookup;
@@ -18,6 +19,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ipnet::IpNet;
 
 pub use create::{CreateToken, Issued};
+use decoded::Decoded;
 pub use entry::{BATCH_PREFIX, Entry, SERVICE_PREFIX, TokenId, TokenKind};
 pub use lookup::Which;
 pub use named::NamedView;
@@ -73,7 +75,7 @@ impl TokenError {
 #[derive(Debug, Clone)]
 pub(crate) struct Presented {
     pub(crate) id: TokenId,
-    pub(crate) entry: Entry,
+    pub(crate) entry: Arc<Entry>,
 }
 
 /// All tokens.
@@ -82,6 +84,7 @@ pub struct Tokens {
     policies: Arc<Policies>,
     mounts: Arc<Mounts>,
     identity: Arc<Identity>,
+    decoded: Decoded,
 }
 
 impl Tokens {
@@ -91,7 +94,7 @@ impl Tokens {
         mounts: Arc<Mounts>,
         identity: Arc<Identity>,
     ) -> Self {
-        Self { store, policies, mounts, identity }
+        Self { store, policies, mounts, identity, decoded: Decoded::new() }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -105,9 +108,9 @@ impl Tokens {
         }
         let id = self.id_of(token);
         let entry = if token.expose_secret().starts_with(BATCH_PREFIX) {
-            self.open_batch(token).await?
+            self.open_batch(token).await?.map(Arc::new)
         } else {
-            self.find(&id).await?.map(|seen| seen.value)
+            self.entry(&id).await?
         };
         let now = self.store.now();
         Ok(entry.filter(|entry| entry.is_live(now)).map(|entry| Presented { id, entry }))
@@ -130,7 +133,7 @@ impl Tokens {
             batch = batch.put(keys::token_expiry(latest, &presented.id.0), Store::encode(&())?);
         }
         match self.store.commit(batch).await? {
-            Commit::Committed(_) => Ok(Some(Presented { entry, ..presented })),
+            Commit::Committed(_) => Ok(Some(Presented { entry: Arc::new(entry), ..presented })),
             Commit::Conflict(_) => Ok(None),
         }
     }
@@ -142,6 +145,16 @@ impl Tokens {
     fn accessor_hash(&self, accessor: &str) -> String {
         // A byte that is in no token keeps the two kinds of hash apart.
         to_hex(&self.store.barrier.mac(MacPurpose::Token, &[b"\0accessor\0", accessor.as_bytes()]))
+    }
+
+    /// The entry of a stored token, as it was decoded when it was last asked for unless it has changed since.
+    async fn entry(&self, id: &TokenId) -> Result<Option<Arc<Entry>>, StoreError> {
+        let key = keys::token(&id.0);
+        if let Some(entry) = self.store.barrier.held(&key).and_then(|revision| self.decoded.get(id, revision)) {
+            return Ok(Some(entry));
+        }
+        let Some(Seen { revision, value }) = self.store.read(&key).await? else { return Ok(None) };
+        Ok(Some(self.decoded.keep(id, revision, value)))
     }
 
     pub(crate) async fn find(&self, id: &TokenId) -> Result<Option<Seen<Entry>>, StoreError> {
@@ -167,12 +180,12 @@ impl Tokens {
 /// A hash in hex; done for every request, hence by table.
 pub(crate) fn to_hex(hash: &Mac) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(hash.len() * 2);
-    for byte in hash {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    text
+    std::str::from_utf8(&digits).unwrap_or_default().to_owned()
 }
 
 /// Whether `address` may use something bound to `cidrs`. Without an address (a caller in this process) only what is

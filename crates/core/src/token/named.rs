@@ -6,6 +6,8 @@
 //! group                         config/<mount>/<project>/<config> · account/<slug>
 //! ```
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +109,7 @@ impl Tokens {
     pub(crate) async fn list_named(&self, group: &str) -> Result<Vec<NamedView>, StoreError> {
         let mut views = Vec::new();
         for (slug, record) in self.store.read_all::<NamedToken>(&keys::named_token(&format!("{group}/"))).await? {
-            if let Some(entry) = self.live(&record.token).await? {
+            if let Some(entry) = self.live(&record.token).await?.map(Arc::unwrap_or_clone) {
                 views.push(view(String::from_utf8_lossy(&slug).into_owned(), record, entry));
             }
         }
@@ -118,7 +120,7 @@ impl Tokens {
     /// A token of a group, if it is good.
     pub(crate) async fn read_named(&self, group: &str, slug: &str) -> Result<Option<NamedView>, StoreError> {
         let Some(record) = self.named_record(group, slug).await? else { return Ok(None) };
-        Ok(self.live(&record.token).await?.map(|entry| view(slug.to_owned(), record, entry)))
+        Ok(self.live(&record.token).await?.map(|entry| view(slug.to_owned(), record, Arc::unwrap_or_clone(entry))))
     }
 
     /// Revokes a token of a group. Whether there was one.

@@ -26,15 +26,19 @@
 //! leave behind a commit that is applied and a cache that does not know.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use foldhash::quality::RandomState;
 use keyturn_core::{
     metrics::{BarrierStatistics, Counter},
     storage::{Change, Commit, Entry, Key, Replacement, Revision, Storage, StorageError, Transaction, Write},
 };
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use tokio::sync::RwLock;
 
 /// Shards of keys that share a generation: enough that commits seldom meet the readers of other keys.
@@ -49,7 +53,7 @@ const USUAL_ENTRY: usize = 1024;
 /// A storage backend behind a cache of its sealed bytes.
 pub(crate) struct CachedStorage {
     storage: Arc<dyn Storage>,
-    cache: Cache<Box<[u8]>, Entry, InBytes>,
+    cache: Cache<Box<[u8]>, Entry, InBytes, RandomState>,
     generations: [Mutex<u64>; SHARDS],
     hasher: RandomState,
     /// How often the whole store was replaced; held for reading over each commit.
@@ -73,10 +77,12 @@ pub(crate) struct Era(u64);
 impl CachedStorage {
     /// `storage` behind a cache of at most `bytes`.
     pub(crate) fn new(storage: Arc<dyn Storage>, bytes: usize) -> Self {
-        let cache = Cache::with_weighter(bytes / USUAL_ENTRY, bytes as u64, InBytes);
+        let hasher = RandomState::default();
+        let lifecycle = DefaultLifecycle::default();
+        let cache = Cache::with(bytes / USUAL_ENTRY, bytes as u64, InBytes, hasher.clone(), lifecycle);
         let generations = std::array::from_fn(|_| Mutex::new(0));
         let era = RwLock::new(Era(0));
-        Self { storage, cache, generations, hasher: RandomState::new(), counters: Counters::default(), era }
+        Self { storage, cache, generations, hasher, counters: Counters::default(), era }
     }
 
     /// The backend, for what must not or need not be cached.
@@ -97,6 +103,13 @@ impl CachedStorage {
             self.insert(key, entry, before);
         }
         Ok(found)
+    }
+
+    /// The revision of the entry at `key`, if the cache has it.
+    pub(crate) fn held(&self, key: &[u8]) -> Option<Revision> {
+        let entry = self.cache.get(key)?;
+        self.counters.hits.count();
+        Some(entry.revision)
     }
 
     /// The era that begins or goes on now.

@@ -21,7 +21,7 @@ use keyturn_core::{
     random::Random,
     secret::{Key256, SecretBytes},
     snapshot::SnapshotStream,
-    storage::{BoxFuture, Change, Commit, Entry, Key, Transaction, Write},
+    storage::{BoxFuture, Change, Commit, Entry, Key, Revision, Transaction, Write},
 };
 
 use self::{
@@ -209,6 +209,10 @@ fn with_reserved(limit: usize) -> usize {
 impl Barrier for AeadBarrier {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Record>, BarrierError>> {
         Box::pin(self.read(key))
+    }
+
+    fn held(&self, key: &[u8]) -> Option<Revision> {
+        if is_reserved(key) { None } else { self.storage.held(key) }
     }
 
     fn scan<'a>(
