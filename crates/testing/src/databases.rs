@@ -13,8 +13,6 @@ use keyturn_core::{
     },
 };
 
-use crate::mortal::{Fate, Faults, Place};
-
 /// A user of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
@@ -34,20 +32,16 @@ struct State {
     down: Vec<String>,
 }
 
-/// All databases there are. Each call to one is a step of [`Databases::faults`].
+/// All databases there are.
 #[derive(Clone, Default)]
-pub struct Databases {
-    state: Arc<Mutex<State>>,
-    /// What goes wrong.
-    pub faults: Faults,
-}
+pub struct Databases(Arc<Mutex<State>>);
 
 /// A statement of this text fails.
 pub const FAILING: &str = "FAIL";
 
 impl Databases {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Adds a user, or gives it another password.
@@ -119,8 +113,7 @@ impl Database {
         Box::pin(async move {
             // A call takes its time: others come in between.
             tokio::task::yield_now().await;
-            let fate = self.all.faults.step(Place::Call);
-            if fate == Fate::Lost || self.all.with(|state| state.down.contains(&self.url)) {
+            if self.all.with(|state| state.down.contains(&self.url)) {
                 return Err(unreachable());
             }
             let (name, password) = (&self.access.username, self.access.password.expose_secret());
@@ -130,8 +123,7 @@ impl Database {
             if let Some(at) = statements.iter().position(|statement| statement == FAILING) {
                 return Err(TargetError::Statement { number: at + 1, reason: "it fails".to_owned() });
             }
-            let done = self.all.with(|state| act(state.users.entry(self.url.clone()).or_default()));
-            if fate == Fate::Unheard { done.and(Err(unreachable())) } else { done }
+            self.all.with(|state| act(state.users.entry(self.url.clone()).or_default()))
         })
     }
 }

@@ -10,7 +10,6 @@
 
 pub mod crash;
 mod databases;
-pub mod mortal;
 mod outbound;
 mod principals;
 mod recording;

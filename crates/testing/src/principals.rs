@@ -15,7 +15,7 @@ use keyturn_core::{
     storage::BoxFuture,
 };
 
-use crate::crash::Fuse;
+use crate::crash::{Faults, Place};
 
 /// How the target behaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -106,17 +106,17 @@ impl Principals {
     }
 }
 
-/// Revokes and renews at a target, through a fuse.
+/// Revokes and renews at a target, for a process that may die.
 pub struct PrincipalIssuer {
     target: Arc<Principals>,
-    fuse: Arc<Fuse>,
+    faults: Faults,
 }
 
 impl PrincipalIssuer {
-    /// An issuer of one process: its calls pass `fuse`.
+    /// An issuer of one process, whose calls are steps of `faults`.
     #[must_use]
-    pub fn new(target: Arc<Principals>, fuse: Arc<Fuse>) -> Self {
-        Self { target, fuse }
+    pub fn new(target: Arc<Principals>, faults: Faults) -> Self {
+        Self { target, faults }
     }
 
     /// Makes a principal for a lease that has begun.
@@ -129,7 +129,8 @@ impl PrincipalIssuer {
     }
 
     async fn act(&self, call: impl Future<Output = Result<(), IssuerError>>) -> Result<(), IssuerError> {
-        self.fuse.act(call).await.map_err(|crashed| IssuerError::Unreachable(crashed.to_string()))?
+        let lost = || IssuerError::Unreachable("the connection was lost".to_owned());
+        self.faults.take(Place::Call, call).await.ok_or_else(lost)?
     }
 }
 

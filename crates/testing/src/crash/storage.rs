@@ -1,4 +1,4 @@
-//! A store behind a fuse.
+//! The storage of a process that may die.
 
 use std::sync::Arc;
 
@@ -6,31 +6,35 @@ use keyturn_core::storage::{
     BoxFuture, ChangeFeed, Commit, Entry, Key, Replacement, Revision, Storage, StorageError, Transaction, View,
 };
 
-use super::{Crashed, Fuse};
+use super::{Faults, Place};
 
-/// Reads while the process lives; a commit is two steps.
-pub struct FusedStorage {
-    inner: Arc<dyn Storage>,
-    fuse: Arc<Fuse>,
+/// Reads while the process lives; each commit is a step.
+pub struct MortalStorage {
+    below: Arc<dyn Storage>,
+    faults: Faults,
 }
 
-impl FusedStorage {
-    /// Puts `fuse` before `inner`.
+impl MortalStorage {
+    /// Storage over `below`, which outlives the process.
     #[must_use]
-    pub fn new(inner: Arc<dyn Storage>, fuse: Arc<Fuse>) -> Self {
-        Self { inner, fuse }
+    pub fn new(below: Arc<dyn Storage>, faults: Faults) -> Self {
+        Self { below, faults }
+    }
+
+    fn look(&self) -> Result<(), StorageError> {
+        if self.faults.is_dead() { Err(dead()) } else { Ok(()) }
     }
 }
 
-fn killed(_: Crashed) -> StorageError {
-    StorageError::Engine { doing: "being killed", reason: Crashed.to_string() }
+fn dead() -> StorageError {
+    StorageError::Engine { doing: "a test", reason: "the process is dead".to_owned() }
 }
 
-impl Storage for FusedStorage {
+impl Storage for MortalStorage {
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Entry>, StorageError>> {
         Box::pin(async move {
-            self.fuse.look().map_err(killed)?;
-            self.inner.get(key).await
+            self.look()?;
+            self.below.get(key).await
         })
     }
 
@@ -41,8 +45,8 @@ impl Storage for FusedStorage {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Key, Entry)>, StorageError>> {
         Box::pin(async move {
-            self.fuse.look().map_err(killed)?;
-            self.inner.scan(prefix, after, limit).await
+            self.look()?;
+            self.below.scan(prefix, after, limit).await
         })
     }
 
@@ -53,31 +57,37 @@ impl Storage for FusedStorage {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Key>, StorageError>> {
         Box::pin(async move {
-            self.fuse.look().map_err(killed)?;
-            self.inner.keys(prefix, after, limit).await
+            self.look()?;
+            self.below.keys(prefix, after, limit).await
         })
     }
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, StorageError>> {
-        Box::pin(async move { self.fuse.act(self.inner.commit(transaction)).await.map_err(killed)? })
+        Box::pin(async move {
+            let commit = async { self.below.commit(transaction).await };
+            self.faults.take(Place::Commit, commit).await.ok_or_else(dead)?
+        })
     }
 
     fn view(&self) -> BoxFuture<'_, Result<Box<dyn View>, StorageError>> {
         Box::pin(async move {
-            self.fuse.look().map_err(killed)?;
-            self.inner.view().await
+            self.look()?;
+            self.below.view().await
         })
     }
 
     fn replace(&self, content: Replacement) -> BoxFuture<'_, Result<Revision, StorageError>> {
-        Box::pin(async move { self.fuse.act(self.inner.replace(content)).await.map_err(killed)? })
+        Box::pin(async move {
+            let replace = async { self.below.replace(content).await };
+            self.faults.take(Place::Commit, replace).await.ok_or_else(dead)?
+        })
     }
 
     fn changes(&self) -> ChangeFeed {
-        self.inner.changes()
+        self.below.changes()
     }
 
     fn kind(&self) -> &'static str {
-        self.inner.kind()
+        self.below.kind()
     }
 }

@@ -6,7 +6,7 @@
 //! - a static role's password, as it is read, is the one that is set.
 
 use keyturn_core::policy::Operation::Update;
-use keyturn_testing::mortal::Fault;
+use keyturn_testing::crash::Fault;
 
 use super::world::*;
 
@@ -22,7 +22,7 @@ async fn everywhere(
     let steps = {
         let world = World::new().await;
         prepare(&world).await;
-        world.faults.revive();
+        world.faults.disarm();
         assert!(act(&world).await, "it works when nothing fails");
         world.faults.steps()
     };
@@ -38,7 +38,7 @@ async fn everywhere(
                 assert!(!done || step == steps, "{at}: a dead process tells nothing");
                 world.restart().await;
             } else {
-                world.faults.revive();
+                world.faults.disarm();
             }
             check(&world, done, &at).await;
         }

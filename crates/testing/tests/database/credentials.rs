@@ -140,11 +140,11 @@ async fn nobody_sees_the_administrators_new_password() {
 async fn a_database_that_was_slow_is_not_given_two_answers() {
     // The rotation is not heard of, nor done yet when the next use comes: the candidate is set once more.
     let world = World::new().await;
-    for fault in [keyturn_testing::mortal::Fault::NeverDone, keyturn_testing::mortal::Fault::AnswerLost] {
+    for fault in [keyturn_testing::crash::Fault::NeverDone, keyturn_testing::crash::Fault::AnswerLost] {
         let before = world.databases.users(URL)[ADMIN].passwords.clone();
         world.faults.arm(2, fault);
         assert!(world.rotate_root().await.is_err());
-        world.faults.revive();
+        world.faults.disarm();
         world.reset().await.expect("settled");
         assert_ne!(world.databases.users(URL)[ADMIN].passwords, before, "{fault:?}");
         assert!(world.issue().await.is_ok());

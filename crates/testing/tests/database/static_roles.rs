@@ -1,7 +1,7 @@
 //! Static roles.
 
 use keyturn_core::database::{DatabaseError, StaticRole};
-use keyturn_testing::{FAILING, mortal::Fault};
+use keyturn_testing::{FAILING, crash::Fault};
 
 use super::world::*;
 
@@ -139,7 +139,7 @@ async fn an_answer_that_is_lost_is_found_out() {
         // The candidate's commit, then the call.
         world.faults.arm(2, fault);
         assert!(world.rotate_role().await.is_err());
-        world.faults.revive();
+        world.faults.disarm();
         world.until("its outcome", async || is_good(&world).await).await;
         world.rotate_role().await.expect("again");
         assert!(is_good(&world).await);

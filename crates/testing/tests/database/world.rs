@@ -3,23 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use keyturn_core::{
-    audit::DeviceInfo,
-    audit_devices::ConfiguredDevice,
-    clock::{ManualClock, SignedDuration, Timestamp},
+    clock::{ManualClock, SignedDuration},
     core::Core,
     database::{Connection, DatabaseError, IssuedCredential, Plugin, Role, StaticCredential, StaticRole},
     door::{Answer, Ask, Credential, Permit},
     mount::{Enable, Engine, MountConfig},
     node::Node,
     policy::Operation::{self, Create, Delete, List, Read, Update},
-    secret::{SecretBytes, SecretString},
-    surroundings::Surroundings,
+    secret::SecretString,
     token::CreateToken,
 };
-use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
 use keyturn_testing::{
-    Databases, Elsewhere, NoDevices, Recording, User,
-    mortal::{Faults, MortalStorage},
+    Databases, User,
+    crash::{self, Faults},
 };
 
 pub(crate) const URL: &str = "postgresql://db/app";
@@ -27,11 +23,10 @@ pub(crate) const ADMIN: &str = "admin";
 pub(crate) const FIRST: &str = "first-password";
 
 pub(crate) struct World {
-    below: Arc<Embedded>,
+    outer: crash::World,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) faults: Faults,
     pub(crate) databases: Databases,
-    share: SecretBytes,
     pub(crate) token: SecretString,
     node: Arc<Node>,
     pub(crate) core: Arc<Core>,
@@ -40,17 +35,13 @@ pub(crate) struct World {
 impl World {
     /// A connection `pg`, whose roles are all allowed, and a role `app`.
     pub(crate) async fn new() -> Self {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_767_225_600).expect("a time")));
-        let below = Arc::new(Embedded::in_memory().expect("memory"));
-        let databases = Databases::default();
-        let faults = databases.faults.clone();
+        let outer = crash::World::new().await.expect("a world");
+        let (clock, databases, token) = (outer.clock.clone(), outer.databases.clone(), outer.root_token.clone());
         databases.add(URL, ADMIN, FIRST);
-        let node = node(&below, &faults, &clock, &databases).await;
-        let share = node.initialize(1, 1, None).await.expect("made").shares.remove(0);
-        node.unseal(share.clone()).await.expect("open");
-        let token = node.prepare_development(None).await.expect("a token");
+        let faults = Faults::default();
+        let node = outer.boot(&faults).await.expect("booted");
         let core = node.core().expect("open");
-        let world = Self { below, clock, faults, databases, share, token, node, core };
+        let world = Self { outer, clock, faults, databases, token, node, core };
         let mount = Enable {
             path: "database/".to_owned(),
             engine: Engine::Database,
@@ -69,9 +60,9 @@ impl World {
 
     /// Another process over the same store, after this one died or was ended.
     pub(crate) async fn restart(&mut self) {
-        self.faults.revive();
-        self.node = node(&self.below, &self.faults, &self.clock, &self.databases).await;
-        self.node.unseal(self.share.clone()).await.expect("open");
+        self.faults.kill().await;
+        self.faults = Faults::default();
+        self.node = self.outer.boot(&self.faults).await.expect("booted");
         self.core = self.node.core().expect("open");
     }
 
@@ -206,18 +197,4 @@ impl World {
         }
         panic!("{what} does not come about");
     }
-}
-
-async fn node(below: &Arc<Embedded>, faults: &Faults, clock: &Arc<ManualClock>, databases: &Databases) -> Arc<Node> {
-    let storage = Arc::new(MortalStorage::new(below.clone(), faults.clone()));
-    let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), clock.clone()));
-    let surroundings = Surroundings {
-        clock: clock.clone(),
-        devices: Arc::new(NoDevices),
-        outbound: Arc::new(Elsewhere::default()),
-        targets: Arc::new(databases.clone()),
-    };
-    let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
-    let device = ConfiguredDevice { info, device: Arc::new(Recording::default()) };
-    Node::start(seal, surroundings, vec![device]).await.expect("started")
 }

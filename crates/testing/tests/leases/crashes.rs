@@ -1,7 +1,9 @@
-//! A process that is killed before or after each commit and each call at the target, one point after another: whatever
-//! the point, who exists at the target has a lease, and all ends in the end.
+//! A process that is killed before or after each commit and each call at the target, or does not hear of a call's
+//! outcome, one point after another: whatever the point, who exists at the target has a lease, and all ends in the end.
 
 use std::ops::ControlFlow;
+
+use keyturn_testing::crash::{Fault, Point, everywhere};
 
 use super::*;
 
@@ -112,51 +114,52 @@ impl Work {
     }
 }
 
-/// Kills a process at the `step`-th point of the work; whether it came to its end before.
-async fn killed_at(work: Work, step: usize) -> bool {
+/// Has something go wrong at a point of the work; whether it came to that.
+async fn struck_at(work: Work, point: Point) -> bool {
     let scene = Scene::new().await;
-    let fuse = Fuse::new();
-    let process = scene.boot_with(&fuse).await.expect("booted");
+    let faults = Faults::default();
+    let process = scene.boot_with(&faults).await.expect("booted");
     let token = process.token(living(50_000)).await.expect("a token").token;
-    fuse.blow_at(step);
+    faults.arm_at(point.place, point.step, point.fault);
     let (ControlFlow::Continue(held) | ControlFlow::Break(held)) = work.run(&scene, &process, &token).await;
-    let finished = !fuse.is_blown();
-    fuse.kill().await;
+    let struck = faults.has_struck();
+    if matches!(work, Work::Force) && point.fault == Fault::NeverDone {
+        // Told to forget what the target does not do, it forgets it.
+        return struck;
+    }
+    faults.kill().await;
     drop(process);
 
     let process = scene.boot().await;
     for id in &held {
-        assert!(scene.target.names().contains(id), "{work:?} {step}: handed out and gone");
+        assert!(scene.target.names().contains(id), "{work:?}, {point:?}: handed out and gone");
     }
     // A call that was forced or cut short may have to be waited for.
     for _ in 0..3 {
         scene.advance(LAPSE);
         process.tend().await;
     }
-    assert!(scene.is_in_step().await, "{work:?} {step}: {:?} {:?}", scene.target.names(), scene.leases().await);
+    assert!(scene.is_in_step().await, "{work:?}, {point:?}: {:?} {:?}", scene.target.names(), scene.leases().await);
     for id in &held {
-        assert!(scene.target.names().contains(id), "{work:?} {step}: a lease in force was revoked");
+        assert!(scene.target.names().contains(id), "{work:?}, {point:?}: a lease in force was revoked");
     }
     if process.ask(&token, Read, "auth/token/lookup-self").await.is_err() {
-        assert!(scene.leases().await.is_empty(), "{work:?} {step}: the token is gone, its leases are not");
+        assert!(scene.leases().await.is_empty(), "{work:?}, {point:?}: the token is gone, its leases are not");
     }
     scene.advance(AGES);
     process.tend().await;
-    assert!(scene.target.names().is_empty(), "{work:?} {step}: nobody ends {:?}", scene.target.names());
-    assert!(scene.traces().await.is_empty(), "{work:?} {step}: left behind: {:?}", scene.traces().await);
-    finished
+    assert!(scene.target.names().is_empty(), "{work:?}, {point:?}: nobody ends {:?}", scene.target.names());
+    assert!(scene.traces().await.is_empty(), "{work:?}, {point:?}: left behind: {:?}", scene.traces().await);
+    struck
 }
 
 #[tokio::test]
 async fn no_crash_leaves_a_credential_without_a_lease_or_a_lease_without_an_end() {
     let mut points = 0;
     for work in ALL {
-        let mut step = 1;
-        while !killed_at(work, step).await {
-            step += 1;
-        }
-        assert!(step > 8, "{work:?} has a commit or call at each side of its steps: {step}");
-        points += step - 1;
+        let reached = everywhere(async |point| struck_at(work, point).await).await;
+        assert!(reached > 8, "{work:?} has several commits and calls: {reached}");
+        points += reached;
     }
-    assert!(points > 200, "all points were tried: {points}");
+    assert!(points > 300, "all points were tried: {points}");
 }

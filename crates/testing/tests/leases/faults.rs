@@ -85,8 +85,7 @@ async fn a_thousand_leases_survive_that_their_target_is_down_for_a_day() {
 #[tokio::test]
 async fn a_target_that_is_down_does_not_hold_up_another() {
     let scene = Scene::new().await;
-    let fuse = Fuse::new();
-    let process = scene.boot_with(&fuse).await.expect("booted");
+    let process = scene.boot().await;
     process.enable("fine/").await.expect("mounted");
     for _ in 0..700 {
         process.credential(60).await;

@@ -27,7 +27,7 @@ use keyturn_core::{
 };
 use keyturn_testing::{
     PrincipalIssuer, Principals, StartError,
-    crash::{Fuse, World},
+    crash::{Faults, World},
 };
 
 /// The path whose leases most tests look at.
@@ -62,13 +62,13 @@ impl Scene {
     }
 
     async fn boot(&self) -> Process {
-        self.boot_with(&Fuse::new()).await.expect("booted")
+        self.boot_with(&Faults::default()).await.expect("booted")
     }
 
-    async fn boot_with(&self, fuse: &Arc<Fuse>) -> Result<Process, StartError> {
-        let node = self.world.boot(fuse).await?;
+    async fn boot_with(&self, faults: &Faults) -> Result<Process, StartError> {
+        let node = self.world.boot(faults).await?;
         let core = node.core()?;
-        let issuer = Arc::new(PrincipalIssuer::new(Arc::clone(&self.target), Arc::clone(fuse)));
+        let issuer = Arc::new(PrincipalIssuer::new(Arc::clone(&self.target), faults.clone()));
         core.leases().register(Engine::Kv1, issuer.clone());
         Ok(Process { node, core, issuer, root: self.world.root_token.clone() })
     }

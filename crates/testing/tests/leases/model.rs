@@ -1,6 +1,9 @@
 //! Any order of work, failures and crashes: once all is quiet, who exists is who has a lease.
 
-use keyturn_testing::Mood;
+use keyturn_testing::{
+    Mood,
+    crash::{Fault, Place},
+};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -23,13 +26,14 @@ enum Step {
     Wait(i64),
     Tend,
     Mood(Mood),
-    /// The process is killed so many steps from now.
-    Crash(usize),
+    /// What goes wrong so many steps from now.
+    Crash(u64, Fault),
     Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let mood = prop_oneof![Just(Mood::Well), Just(Mood::Down), Just(Mood::Refusing)];
+    let fault = prop::sample::select(Place::Call.faults());
     prop_oneof![
         6 => (1..400_u64, any::<bool>()).prop_map(|(ttl, by_token)| Step::Issue { ttl, by_token }),
         2 => any::<bool>().prop_map(|create| Step::Begin { create }),
@@ -42,7 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..120_i64).prop_map(Step::Wait),
         4 => Just(Step::Tend),
         2 => mood.prop_map(Step::Mood),
-        2 => (1..30_usize).prop_map(Step::Crash),
+        2 => (1..15_u64, fault).prop_map(|(step, fault)| Step::Crash(step, fault)),
         1 => Just(Step::Restart),
     ]
 }
@@ -50,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The process of the moment, and what it has begun.
 struct Run {
     scene: Scene,
-    fuse: Arc<Fuse>,
+    faults: Faults,
     process: Process,
     token: Option<SecretString>,
     pending: Vec<Pending>,
@@ -59,17 +63,17 @@ struct Run {
 impl Run {
     async fn start() -> Self {
         let scene = Scene::new().await;
-        let fuse = Fuse::new();
-        let process = scene.boot_with(&fuse).await.expect("booted");
-        Self { scene, fuse, process, token: None, pending: Vec::new() }
+        let faults = Faults::default();
+        let process = scene.boot_with(&faults).await.expect("booted");
+        Self { scene, faults, process, token: None, pending: Vec::new() }
     }
 
     /// A new process, as after `kill -9`.
     async fn restart(&mut self) {
-        self.fuse.kill().await;
+        self.faults.kill().await;
         self.pending.clear();
-        self.fuse = Fuse::new();
-        self.process = self.scene.boot_with(&self.fuse).await.expect("booted");
+        self.faults = Faults::default();
+        self.process = self.scene.boot_with(&self.faults).await.expect("booted");
     }
 
     async fn permit(&self, path: &str) -> Option<Permit> {
@@ -145,11 +149,11 @@ impl Run {
                 _ = leases.settle().await;
             }
             Step::Mood(mood) => self.scene.target.set_mood(*mood),
-            Step::Crash(step) => self.fuse.blow_at(*step),
+            Step::Crash(step, fault) => self.faults.arm(*step, *fault),
             Step::Restart => self.restart().await,
             Step::Confirm(_) | Step::Abandon(_) => {}
         }
-        if self.fuse.is_blown() {
+        if self.faults.is_dead() {
             self.restart().await;
         }
     }

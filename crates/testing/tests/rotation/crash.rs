@@ -2,7 +2,7 @@
 //! and while one runs. After the restart the rotation ends by itself, and what is promised holds.
 
 use keyturn_core::rotation::{Phase, Strategy};
-use keyturn_testing::mortal::{Fault, Place};
+use keyturn_testing::crash::{Point, everywhere};
 
 use crate::world::{World, settings};
 
@@ -74,25 +74,13 @@ async fn exhaust(strategy: Strategy, failing: &[&'static str]) {
     let scenarios = std::iter::once(None).chain(failing.iter().copied().map(Some));
     for scenario in scenarios.map(|failing| Scenario { strategy, failing }) {
         let world = world_of(scenario).await;
-        world.faults.arm_at(Place::Commit, u64::MAX, Fault::DiesBefore);
         play(&world, scenario).await;
-        let (commits, calls) = world.faults.counts();
         check_at_rest(&world, strategy, "nothing dies").await;
         let view = world.view().await;
         assert_eq!(view.rotation.failure.is_some(), scenario.failing.is_some(), "{scenario:?}: {:?}", view.rotation);
         assert_eq!(view.rotation.count, 2, "{scenario:?}");
-        let dying = [Fault::DiesBefore, Fault::DiesAfter];
-        for number in 1..=commits {
-            // A store that cannot say what became of a commit is opened anew: as if the process died.
-            for fault in dying {
-                strike(scenario, Place::Commit, number, fault).await;
-            }
-        }
-        for number in 1..=calls {
-            for fault in [dying[0], dying[1], Fault::AnswerLost, Fault::NeverDone] {
-                strike(scenario, Place::Call, number, fault).await;
-            }
-        }
+        let points = everywhere(async |point| strike(scenario, point).await).await;
+        assert!(points > 20, "{scenario:?} has more than {points} points");
     }
 }
 
@@ -104,20 +92,22 @@ async fn world_of(scenario: Scenario) -> World {
     world
 }
 
-async fn strike(scenario: Scenario, place: Place, number: u64, fault: Fault) {
+/// Whether it came to that.
+async fn strike(scenario: Scenario, point: Point) -> bool {
     let strategy = scenario.strategy;
-    let what = format!("{scenario:?}, {place:?} {number}, {fault:?}");
+    let what = format!("{scenario:?}, {point:?}");
     let mut world = world_of(scenario).await;
-    world.faults.arm_at(place, number, fault);
+    world.faults.arm_at(point.place, point.step, point.fault);
     play(&world, scenario).await;
+    let struck = world.faults.has_struck();
     if world.faults.is_dead() {
         world.restart().await;
     }
-    world.faults.revive();
+    world.faults.disarm();
     check_always(&world, strategy, &what).await;
     if world.keys(&format!("kv/{}/rotation/", world.mount().await)).await.is_empty() {
         // It died before there was one.
-        return;
+        return struck;
     }
     world.finish().await;
     check_at_rest(&world, strategy, &what).await;
@@ -130,6 +120,7 @@ async fn strike(scenario: Scenario, place: Place, number: u64, fault: Fault) {
     assert_eq!(world.view().await.rotation.count, before + 1, "{what}: {:?}", world.view().await.rotation);
     let violations = world.fake.with(|state| std::mem::take(&mut state.violations));
     assert!(violations.is_empty(), "{what}: {violations:?}");
+    struck
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

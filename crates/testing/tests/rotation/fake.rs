@@ -13,7 +13,7 @@ use keyturn_core::{
     storage::BoxFuture,
     target::{Login, Outcome, Principal, Session, Statements, Target, TargetError},
 };
-use keyturn_testing::mortal::{Fate, Faults, Place};
+use keyturn_testing::crash::{Faults, Place};
 
 /// A principal at the fake target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,25 +91,19 @@ impl Fake {
         let fake = self.clone();
         Box::pin(async move {
             let lost = || Err(TargetError::Unreachable("connection lost".to_owned()));
-            match fake.faults.step(Place::Call) {
-                Fate::Lost => lost(),
-                Fate::Unheard => {
-                    fake.with(act)?;
-                    lost()
-                }
-                Fate::Done => {
-                    let done = fake.with(|state| {
-                        state.log.push(name.to_owned());
-                        if let Some(left) = state.failing.get_mut(name).filter(|left| **left > 0) {
-                            *left -= 1;
-                            return lost();
-                        }
-                        act(state)
-                    });
-                    fake.look(name).await;
-                    done
-                }
-            }
+            let act = async {
+                let done = fake.with(|state| {
+                    state.log.push(name.to_owned());
+                    if let Some(left) = state.failing.get_mut(name).filter(|left| **left > 0) {
+                        *left -= 1;
+                        return lost();
+                    }
+                    act(state)
+                });
+                fake.look(name).await;
+                done
+            };
+            fake.faults.take(Place::Call, act).await.unwrap_or_else(lost)
         })
     }
 }

@@ -3,23 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use keyturn_core::{
-    audit::DeviceInfo,
-    audit_devices::ConfiguredDevice,
-    clock::{ManualClock, SignedDuration, Timestamp},
+    clock::{ManualClock, SignedDuration},
     core::Core,
     door::{Answer, Ask, Credential, Permit},
     kv::{NewVersion, Payload, Reading, Secret, Select, Verdict},
     node::Node,
     policy::Operation,
     rotation::{Phase, RotationError, RotationView, Settings, Strategy},
-    secret::{SecretBytes, SecretString},
+    secret::SecretString,
     storage::Storage as _,
-    surroundings::Surroundings,
 };
-use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSeal};
 use keyturn_testing::{
-    Databases, Elsewhere, NoDevices, Recording,
-    mortal::{Faults, MortalStorage},
+    Elsewhere,
+    crash::{self, Faults},
 };
 
 use crate::fake::{Fake, Watch};
@@ -27,12 +23,11 @@ use crate::fake::{Fake, Watch};
 pub(crate) const SECRET: &str = "secret/app/db";
 
 pub(crate) struct World {
-    pub(crate) below: Arc<Embedded>,
+    pub(crate) outer: crash::World,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) faults: Faults,
     pub(crate) fake: Fake,
     pub(crate) elsewhere: Arc<Elsewhere>,
-    share: SecretBytes,
     pub(crate) token: SecretString,
     pub(crate) node: Arc<Node>,
     pub(crate) core: Arc<Core>,
@@ -40,24 +35,22 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_767_225_600).expect("a time")));
-        let (below, faults) = (Arc::new(Embedded::in_memory().expect("memory")), Faults::default());
+        let outer = crash::World::new().await.expect("a world");
+        let (clock, elsewhere, token) = (outer.clock.clone(), outer.elsewhere.clone(), outer.root_token.clone());
+        let faults = Faults::default();
         let fake = Fake { faults: faults.clone(), ..Fake::default() };
-        let elsewhere = Arc::new(Elsewhere::default());
-        let node = node(&below, &faults, &clock, &elsewhere).await;
-        let share = node.initialize(1, 1, None).await.expect("made").shares.remove(0);
-        node.unseal(share.clone()).await.expect("open");
-        let token = node.prepare_development(None).await.expect("a token");
+        let node = outer.boot(&faults).await.expect("booted");
         let core = node.core().expect("open");
         core.rotations().connect(Arc::new(fake.clone()));
-        Self { below, clock, faults, fake, elsewhere, share, token, node, core }
+        Self { outer, clock, faults, fake, elsewhere, token, node, core }
     }
 
     /// Another process over the same store, after this one died or was ended.
     pub(crate) async fn restart(&mut self) {
-        self.faults.revive();
-        self.node = node(&self.below, &self.faults, &self.clock, &self.elsewhere).await;
-        self.node.unseal(self.share.clone()).await.expect("open");
+        self.faults.kill().await;
+        self.faults = Faults::default();
+        self.fake.faults = self.faults.clone();
+        self.node = self.outer.boot(&self.faults).await.expect("booted");
         self.core = self.node.core().expect("open");
         self.core.rotations().connect(Arc::new(self.fake.clone()));
         if self.fake.watch.lock().expect("unpoisoned").is_some() {
@@ -160,28 +153,9 @@ impl World {
 
     /// Keys below a prefix.
     pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
-        let keys = self.below.keys(prefix.as_bytes(), None, 1000).await.expect("keys");
+        let keys = self.outer.storage.keys(prefix.as_bytes(), None, 1000).await.expect("keys");
         keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
-}
-
-async fn node(
-    below: &Arc<Embedded>,
-    faults: &Faults,
-    clock: &Arc<ManualClock>,
-    elsewhere: &Arc<Elsewhere>,
-) -> Arc<Node> {
-    let storage = Arc::new(MortalStorage::new(below.clone(), faults.clone()));
-    let seal = Arc::new(ShamirSeal::new(storage, BarrierOptions::default(), clock.clone()));
-    let info = DeviceInfo { path: "recording/".into(), kind: "recording".into(), ..DeviceInfo::default() };
-    let device = ConfiguredDevice { info, device: Arc::new(Recording::default()) };
-    let surroundings = Surroundings {
-        clock: clock.clone(),
-        devices: Arc::new(NoDevices),
-        outbound: elsewhere.clone(),
-        targets: Arc::new(Databases::default()),
-    };
-    Node::start(seal, surroundings, vec![device]).await.expect("a node")
 }
 
 pub(crate) fn settings(strategy: Strategy) -> Settings {
@@ -236,17 +210,15 @@ pub(crate) async fn current(core: &Core, token: &SecretString) -> Option<(u64, S
 impl World {
     /// Another node over the same store and target.
     pub(crate) async fn another_node(&self) -> Self {
-        let node = node(&self.below, &self.faults, &self.clock, &self.elsewhere).await;
-        node.unseal(self.share.clone()).await.expect("open");
+        let node = self.outer.boot(&self.faults).await.expect("booted");
         let core = node.core().expect("open");
         core.rotations().connect(Arc::new(self.fake.clone()));
         Self {
-            below: self.below.clone(),
+            outer: self.outer.clone(),
             clock: self.clock.clone(),
             faults: self.faults.clone(),
             fake: self.fake.clone(),
             elsewhere: self.elsewhere.clone(),
-            share: self.share.clone(),
             token: self.token.clone(),
             node,
             core,
