@@ -1,7 +1,5 @@
 //! Key ceremonies on a store in memory: what the door asks, what the audit log sees, and any order of shares.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use keyturn_core::{

@@ -1,8 +1,6 @@
 //! Leases of credentials, at a target that the tests invent: what callers may do with them, what ends them, what becomes
 //! of them when the target fails or the process is killed.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 mod by_hand;
 mod crashes;
 mod ends;

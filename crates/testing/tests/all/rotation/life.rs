@@ -9,7 +9,7 @@ use keyturn_core::{
     token::CreateToken,
 };
 
-use crate::world::{SECRET, World, settings};
+use super::world::{SECRET, World, settings};
 
 const HOUR: i64 = 3600;
 

@@ -1,7 +1,5 @@
 //! Entities, groups and identity tokens, on a store in memory with a clock that is moved by hand.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use keyturn_core::{

@@ -1,7 +1,5 @@
 //! Cubbyholes, wrapped answers and leases, on a store in memory with a clock that is moved by hand.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 mod cubbyhole;
 mod lease;
 mod wrapping;

@@ -7,7 +7,7 @@ use keyturn_core::{
     token::{CreateToken, TokenError, Which},
 };
 
-use crate::fixture::Fixture;
+use super::fixture::Fixture;
 
 const UNKNOWN: &str = "UnrecognizedClientException";
 const GOOD: &str = "UnknownOperationException";

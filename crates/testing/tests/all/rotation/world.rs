@@ -18,7 +18,7 @@ use keyturn_testing::{
     crash::{self, Faults},
 };
 
-use crate::fake::{Fake, Watch};
+use super::fake::{Fake, Watch};
 
 pub(crate) const SECRET: &str = "secret/app/db";
 

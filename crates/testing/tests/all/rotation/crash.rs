@@ -4,7 +4,7 @@
 use keyturn_core::rotation::{Phase, Strategy};
 use keyturn_testing::crash::{Point, everywhere};
 
-use crate::world::{World, settings};
+use super::world::{World, settings};
 
 /// A rotation that is set up and then runs; in some, a call fails so often that what was begun is taken back.
 #[derive(Debug, Clone, Copy)]

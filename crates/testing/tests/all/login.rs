@@ -1,7 +1,5 @@
 //! Logins by AppRole and userpass, on a store in memory with a clock that is moved by hand.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use keyturn_core::{

@@ -1,8 +1,6 @@
 //! Who asks at the AWS door: signed requests over real sockets, and every way of not having signed one. The clock is
 //! moved by hand; what real clients send is tested in `compat/`.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 mod attacks;
 mod fixture;
 mod keys;

@@ -3,7 +3,7 @@
 use keyturn_core::{access_key::IssuedAccessKey, policy::Operation, secret::SecretString};
 use keyturn_protocol::aws::sigv4::Signer;
 
-use crate::fixture::{Answer, Fixture, REGION, Request, form};
+use super::fixture::{Answer, Fixture, REGION, Request, form};
 
 const UNKNOWN: &str = "UnrecognizedClientException";
 const EXPIRED: &str = "ExpiredTokenException";

@@ -1,7 +1,5 @@
 //! Secrets with labels where time matters: recovery windows, what is removed when they end, and listings by date.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use keyturn_core::{
     clock::SignedDuration,
     core::Core,

@@ -1,8 +1,6 @@
 //! The trust in tokens of an identity provider: keys that are fetched once, found again when they change, and never
 //! fetched because somebody invents key ids; logins through a browser that end once.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -1,7 +1,5 @@
 //! The door, tokens and secrets together, on a store in memory with a clock that is moved by hand.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use keyturn_core::{

@@ -3,7 +3,7 @@
 use keyturn_core::secret::SecretString;
 use keyturn_protocol::aws::sigv4::hash;
 
-use crate::fixture::{Answer, Fixture, Request};
+use super::fixture::{Answer, Fixture, Request};
 
 const INVALID: &str = "InvalidSignatureException";
 const INCOMPLETE: &str = "IncompleteSignatureException";

@@ -56,7 +56,7 @@ impl Fake {
         let watch = self.watch.lock().expect("unpoisoned").clone();
         let Some(watch) = watch.filter(|_| !self.faults.is_dead()) else { return };
         let Some(core) = watch.core.upgrade() else { return };
-        if let Some((version, username, password)) = crate::world::current(&core, &watch.token).await
+        if let Some((version, username, password)) = super::world::current(&core, &watch.token).await
             && !self.lets_in(&username, &password)
         {
             self.with(|state| {

@@ -1,0 +1,16 @@
+//! Everything that is tested with a whole server in the process; one program, because each would link all of it.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod aws_identity;
+mod ceremony;
+mod database;
+mod door;
+mod identity;
+mod kept;
+mod labelled;
+mod leases;
+mod login;
+mod quotas;
+mod rotation;
+mod trust;
