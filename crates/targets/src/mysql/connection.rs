@@ -159,6 +159,11 @@ pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Server(told) if REFUSALS.contains(&told.code))
 }
 
+/// Whether the server asks for a kind of proof that the driver does not know.
+pub(super) fn is_unknown_method(error: &Error) -> bool {
+    matches!(error, Error::Driver(DriverError::UnknownAuthPlugin { .. }))
+}
+
 pub(super) fn is_forbidden(error: &Error) -> bool {
     matches!(error, Error::Server(told) if FORBIDDEN.contains(&told.code))
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use self::{
     accounts::Account,
-    connection::{Connector, Server, is_refusal, of_statement},
+    connection::{Connector, Server, is_refusal, is_unknown_method, of_statement},
 };
 use crate::{
     address, check_name, check_principal,
@@ -51,7 +51,7 @@ impl Mysql {
         }
     }
 
-    async fn try_login(&self, username: &str, password: &SecretString) -> Result<Login, TargetError> {
+    async fn try_login(&self, username: &str, password: &SecretString) -> Result<Login, Error> {
         let login = address::Login { username: username.to_owned(), password: password.clone() };
         // Into no database: which of them it may enter is another question.
         match self.pool.maker().log_in(&login, None).await {
@@ -60,8 +60,15 @@ impl Mysql {
                 Ok(Login::Accepted)
             }
             Err(error) if is_refusal(&error) => Ok(Login::Refused),
-            Err(error) => Err(of_statement(&error, 1, &[password])),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether there is such an account.
+    async fn knows(&self, username: &str) -> Result<bool, TargetError> {
+        let mut lease = self.pool.get().await?;
+        let outcome = accounts::existing(&mut lease, &[username.to_owned()]).await;
+        Ok(!lease.settle(outcome)?.is_empty())
     }
 }
 
@@ -198,7 +205,7 @@ impl Target for Mysql {
             let outcome = match is_set {
                 Ok(Login::Accepted) => Ok(()),
                 Ok(Login::Refused) => accounts::add_password(&mut lease, server, principal).await,
-                Err(error) => Err(error),
+                Err(error) => Err(of_statement(&error, 1, &[&principal.password])),
             };
             lease.settle(outcome)
         }))
@@ -252,7 +259,13 @@ impl Target for Mysql {
     }
 
     fn log_in<'a>(&'a self, username: &'a str, password: &'a SecretString) -> Outcome<'a, Login> {
-        Box::pin(self.limits().within(self.try_login(username, password)))
+        Box::pin(self.limits().within(async {
+            match self.try_login(username, password).await {
+                // Of a name that it does not know MySQL asks for proof by any of its methods, to give nothing away.
+                Err(error) if is_unknown_method(&error) && !self.knows(username).await? => Ok(Login::Refused),
+                outcome => outcome.map_err(|error| of_statement(&error, 1, &[password])),
+            }
+        }))
     }
 
     fn existing<'a>(&'a self, usernames: &'a [String]) -> Outcome<'a, Vec<String>> {
