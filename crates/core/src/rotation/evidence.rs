@@ -86,7 +86,9 @@ impl Inner {
         if let Some(run) = &mut held.rotation.run {
             run.reason = summary;
         }
-        self.rest(held, Some(clock::after(now, pause.clamp(LOOKS.0, LOOKS.1)))).await
+        let look = clock::after(now, pause.clamp(LOOKS.0, LOOKS.1));
+        // By the second, as what is due is looked for: a second's pause ends with the next look at it, not the one after.
+        self.rest(held, Some(Timestamp::from_second(look.as_second()).unwrap_or(look))).await
     }
 
     pub(super) async fn evidence(&self, site: &Site, rotation: &Rotation, run: &Run) -> Result<Evidence, StepError> {
