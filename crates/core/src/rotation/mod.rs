@@ -5,7 +5,7 @@
 //! record      what is asked for, how far it has come
 //! machine     one step after the other, each persisted before the next
 //! strategies  what each step does to the target
-//! evidence    who still holds the credential before
+//! evidence    who still holds the credential before; in_use: who uses which, for those who watch
 //! begin       which principal comes, which password
 //! scheduler   what is due, few at once
 //! operations  what a caller may ask, with a permit; labelled: as clients ask who know versions by label
@@ -16,6 +16,7 @@
 
 mod begin;
 mod evidence;
+mod in_use;
 mod keeping;
 mod labelled;
 mod machine;
@@ -31,6 +32,7 @@ use std::{
 };
 
 pub use evidence::Evidence;
+pub use in_use::InUse;
 pub use operations::{RotationError, RotationView};
 pub use record::{Asked, AtMax, Claim, Credential, Ended, Failure, Hook, Phase, Rotation, Run, Settings, Strategy};
 pub use settings::SettingsError;

@@ -5,8 +5,8 @@
 //! secret. That is why these paths are the system's own, and why policies for a mount of secrets do not reach them.
 
 use super::{
-    Asked, Evidence, Phase, Rotation, Rotations, Settings, SettingsError, Strategy, keeping::Held, machine::StepError,
-    strategies::Acting,
+    Asked, Evidence, InUse, Phase, Rotation, Rotations, Settings, SettingsError, Strategy, keeping::Held,
+    machine::StepError, strategies::Acting,
 };
 use crate::{
     clock::Timestamp,
@@ -91,6 +91,8 @@ pub struct RotationView {
     pub evidence: Option<Evidence>,
     /// Whether a scheduled time has passed without a rotation.
     pub overdue: bool,
+    /// Which credential is in use, if it was asked.
+    pub in_use: Option<InUse>,
 }
 
 impl Rotations {
@@ -190,6 +192,18 @@ impl Rotations {
     /// # Errors
     /// [`RotationError::NotFound`].
     pub async fn read(&self, permit: Permit) -> Result<RotationView, RotationError> {
+        self.look(permit, false).await
+    }
+
+    /// The same, with who uses which credential: the target is asked, whatever the state.
+    ///
+    /// # Errors
+    /// [`RotationError::NotFound`].
+    pub async fn read_with_use(&self, permit: Permit) -> Result<RotationView, RotationError> {
+        self.look(permit, true).await
+    }
+
+    async fn look(&self, permit: Permit, with_use: bool) -> Result<RotationView, RotationError> {
         let (site, path) = self.site(&permit)?;
         permit.spend();
         let held = self.0.hold(&site).await?.ok_or(RotationError::NotFound)?;
@@ -198,9 +212,13 @@ impl Rotations {
             Some(run) if held.rotation.phase.is_promoted() => Some(self.0.evidence(&site, &held.rotation, run).await?),
             _ => None,
         };
+        let in_use = match with_use {
+            true => Some(self.0.in_use(&site, &held.rotation, &readers).await?),
+            false => None,
+        };
         let now = self.0.store.now();
         let overdue = is_overdue(&held.rotation, now);
-        Ok(RotationView { path, rotation: held.rotation, readers, evidence, overdue })
+        Ok(RotationView { path, rotation: held.rotation, readers, evidence, overdue, in_use })
     }
 
     /// The paths of all secrets that have a rotation, up to `limit` of them, after `after`.

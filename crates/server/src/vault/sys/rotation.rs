@@ -3,7 +3,7 @@
 
 use keyturn_core::{
     consumers::Consumer,
-    rotation::{AtMax, Evidence, Hook, Rotation, RotationView, Settings, Strategy},
+    rotation::{AtMax, Evidence, Hook, InUse, Rotation, RotationView, Settings, Strategy},
     target::Session,
 };
 use serde_json::{Value, json};
@@ -23,7 +23,17 @@ pub(in super::super) async fn list(call: Call<'_>) -> Outcome {
 }
 
 pub(in super::super) async fn read(call: Call<'_>) -> Outcome {
-    Reply::data(&shown(&call.core.rotations().read(call.permit).await?))
+    let with_use = call.fields()?.boolean("use")?.unwrap_or(false);
+    let rotations = call.core.rotations();
+    let view = match with_use {
+        true => rotations.read_with_use(call.permit).await?,
+        false => rotations.read(call.permit).await?,
+    };
+    let mut shown = shown(&view);
+    if let (Some(found), Value::Object(members)) = (&view.in_use, &mut shown) {
+        members.insert("in_use".to_owned(), in_use(found));
+    }
+    Reply::data(&shown)
 }
 
 pub(in super::super) async fn write(call: Call<'_>) -> Outcome {
@@ -198,6 +208,17 @@ fn told(evidence: Option<&Evidence>) -> Option<&str> {
         clear if clear.is_clear() => "clear",
         Evidence { unknown, .. } if !unknown.is_empty() => unknown,
         _ => "in use",
+    })
+}
+
+fn in_use(found: &InUse) -> Value {
+    json!({
+        "version": found.current.version,
+        "username": found.current.username,
+        "behind": found.behind.iter().map(consumer).collect::<Vec<_>>(),
+        "sessions": found.sessions.iter().map(session).collect::<Vec<_>>(),
+        "other_sessions": found.other_sessions.iter().map(session).collect::<Vec<_>>(),
+        "unknown": found.unknown,
     })
 }
 
