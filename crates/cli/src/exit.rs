@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Unreachable = 5,
     /// The server is sealed.
     Sealed = 6,
+    /// A signal ended it: 128 and SIGINT's number, as shells have it.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -42,6 +44,7 @@ Exit codes:
   4  denied: the token is missing, invalid or may not do this
   5  unreachable: no server answers there, or its certificate is not trusted
   6  sealed: the server must be unsealed first
+  130  interrupted
 
 Environment:
   KEYTURN_ADDR        the server; else VAULT_ADDR, else http://127.0.0.1:8200

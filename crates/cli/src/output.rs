@@ -55,6 +55,15 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(text, true));
 }
 
+/// Shows what is going on in a line that the next one replaces; none: an empty one. Only where a person sees it.
+pub(crate) fn live(text: &str) {
+    let mut stderr = io::stderr().lock();
+    if stderr.is_terminal() {
+        // A display that is lost is nothing to fail for.
+        let _ = write!(stderr, "\r\u{1b}[2K{}", visible(text, false)).and_then(|()| stderr.flush());
+    }
+}
+
 /// Whether standard output is a terminal, seen by a person.
 pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()

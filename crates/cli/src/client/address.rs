@@ -94,7 +94,8 @@ impl fmt::Display for Address {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine by its literal name or address.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

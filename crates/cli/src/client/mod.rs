@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use ureq::Agent;
 use ureq::http::{HeaderValue, Method, Request, StatusCode, request::Builder};
 
-pub(crate) use address::{Address, AddressError};
+pub(crate) use address::{Address, AddressError, is_loopback};
 use error::Refusal;
 pub(crate) use error::{ClientError, MOUNT_QUESTION};
 pub(crate) use identity::Identity;

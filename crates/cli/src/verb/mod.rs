@@ -12,6 +12,7 @@ mod destroy;
 mod dev;
 mod diff;
 mod doppler_token;
+mod drill;
 mod get;
 mod history;
 mod import;
@@ -79,6 +80,7 @@ enum Verb {
     Target(target::Args),
     Rotate(rotate::Args),
     Rotation(rotation::Args),
+    Drill(drill::Args),
     // Who one is.
     Login(login::Args),
     Logout(logout::Args),
@@ -119,6 +121,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Target(args) => target::run(&args, &context),
         Verb::Rotate(args) => rotate::run(&args, &context),
         Verb::Rotation(args) => rotation::run(&args, &context),
+        Verb::Drill(args) => return drill::run(&args, &context),
         Verb::Login(args) => login::run(&args, &context),
         Verb::Logout(args) => logout::run(&args, &context),
         Verb::Token(args) => token::run(&args, &context),

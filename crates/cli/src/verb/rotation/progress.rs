@@ -13,16 +13,16 @@ use crate::output;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What is looked at.
-#[derive(Debug, Deserialize)]
-struct Status {
-    state: String,
+#[derive(Debug, Clone, Deserialize)]
+pub(in super::super) struct Status {
+    pub(in super::super) state: String,
     run: Option<Run>,
     failure: Option<Stopped>,
-    last_run: Option<Ended>,
+    pub(in super::super) last_run: Option<Ended>,
     next_rotation_time: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Run {
     id: String,
     version: u64,
@@ -32,17 +32,17 @@ struct Run {
     waiting_for: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Stopped {
     step: String,
     reason: String,
     attempts: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Ended {
-    id: String,
-    promoted: bool,
+#[derive(Debug, Clone, Deserialize)]
+pub(in super::super) struct Ended {
+    pub(in super::super) id: String,
+    pub(in super::super) promoted: bool,
 }
 
 impl Status {
@@ -51,7 +51,7 @@ impl Status {
     }
 
     /// Where it is, in a line.
-    fn line(&self) -> String {
+    pub(in super::super) fn line(&self) -> String {
         let Some(run) = &self.run else { return self.state.clone() };
         let who = if run.username.is_empty() { String::new() } else { format!(" as {}", run.username) };
         let what = match self.state.as_str() {
@@ -71,15 +71,33 @@ impl Status {
         }
     }
 
+    /// Whether the run of that id is under way.
+    pub(in super::super) fn is_run(&self, id: &str) -> bool {
+        self.run.as_ref().is_some_and(|run| run.id == id)
+    }
+
+    /// Whether the new version of what is under way is current.
+    pub(in super::super) fn is_promoted(&self) -> bool {
+        matches!(self.state.as_str(), "overlap" | "revoking")
+    }
+
+    /// What holds it up; empty: nothing that is known.
+    pub(in super::super) fn waiting_for(&self) -> &str {
+        self.run.as_ref().map_or("", |run| run.waiting_for.as_str())
+    }
+
     /// Why it did not come about.
-    fn failed(&self) -> Failure {
-        let reason = match &self.failure {
+    pub(in super::super) fn reason(&self) -> String {
+        match &self.failure {
             Some(Stopped { step, reason, attempts }) => {
                 format!("{step} failed after {attempts} attempts: {reason}; the credential before stays in use")
             }
             None => "it was taken back; the credential before stays in use".to_owned(),
-        };
-        Failure::Rotation(reason)
+        }
+    }
+
+    fn failed(&self) -> Failure {
+        Failure::Rotation(self.reason())
     }
 }
 
