@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     access_key::AccessKeys,
+    alert::Alerts,
     audit::Broker,
     audit_devices::{AuditDevices, ConfiguredDevice},
     barrier::{Barrier, BarrierError, KeyStatus},
@@ -62,6 +63,7 @@ pub struct Core {
     service_accounts: ServiceAccounts,
     outlines: Outlines,
     audit_devices: AuditDevices,
+    alerts: Alerts,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
 }
@@ -87,7 +89,7 @@ impl Core {
         surroundings: Surroundings,
         configured: &[ConfiguredDevice],
     ) -> Result<Self, OpenError> {
-        let Surroundings { clock, devices, outbound, targets } = surroundings;
+        let Surroundings { clock, devices, outbound, targets, alerts } = surroundings;
         let store = Arc::new(Store::new(barrier, clock));
         key_rotation::load(&store).await?;
         let mounts = Arc::new(Mounts::load(Arc::clone(&store)).await?);
@@ -114,7 +116,10 @@ impl Core {
         let rotations =
             Rotations::new(Arc::clone(&store), Arc::clone(&kv), Arc::clone(&mounts), Arc::clone(&consumers), outbound);
         rotations.connect(Arc::new(NamedTargets::new(Arc::clone(&database), Arc::clone(&mounts))));
+        let alerts =
+            Alerts::new(Arc::clone(&store), Arc::clone(&mounts), Arc::clone(&leases), Arc::clone(&outbox), alerts);
         let core = Self {
+            alerts,
             database,
             rotations,
             kv,
@@ -207,6 +212,7 @@ impl Core {
         self.projects.tend(&self.mounts).await?;
         self.kv.follow_orders().await?;
         self.rotations.tend().await?;
+        self.alerts.tend().await?;
         expired.map(|_| ()).and(tidied).and(rotated).and(turned).and(swept)
     }
 
@@ -451,6 +457,12 @@ impl Core {
     #[must_use]
     pub fn service_accounts(&self) -> &ServiceAccounts {
         &self.service_accounts
+    }
+
+    /// The alerts.
+    #[must_use]
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
     }
 
     pub(crate) fn outlines(&self) -> &Outlines {

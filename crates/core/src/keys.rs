@@ -33,6 +33,7 @@
 //! kv/<uuid>/config                         a versioned mount's settings
 //! kv/<uuid>/meta/<name>                    a secret (kv::Secret)
 //! kv/<uuid>/data/<name> 00 <version>       a version's payload; version as 8 bytes, big endian
+//! kv/<uuid>/expiry/<seconds>/<name>        a secret whose current version is deleted by then; seconds as 16 hex digits
 //! kv/<uuid>/purge/<seconds>/<name>         a secret that may be removed by then; seconds as 16 hex digits
 //! kv/<uuid>/flat/<name>                    an unversioned secret
 //! kv/<uuid>/notes/<project>                notes on the secrets of a project's configs, by name (config_values)
@@ -42,6 +43,8 @@
 //! kv/<uuid>/rotation/<name>                the rotation of a secret (rotation::Rotation)
 //! kv/<uuid>/readers/<name>                 who has read a secret that has a rotation (consumers)
 //! secret-rotation/due/<seconds>/<uuid>/<name>   that something is to be done with a rotation by then
+//! secret-rotation/watch/<uuid>/<name>      a rotation that does not simply wait for its time (alert)
+//! alert/<id>                               an alert that fires (alert::Firing)
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
 //! auth/<uuid>/secret-id/<series>/<hash>    a secret id (login::approle::SecretId) of the role with this series
@@ -238,6 +241,15 @@ pub(crate) fn kv_data(mount: &str, name: &str, version: u64) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/data/", name.as_bytes(), b"\0", &version.to_be_bytes()])
 }
 
+/// The prefix of the notes of secrets whose current version will be deleted.
+pub(crate) fn kv_expiries(mount: &str) -> Key {
+    join(&[b"kv/", mount.as_bytes(), b"/expiry/"])
+}
+
+pub(crate) fn kv_expiry(mount: &str, at: Timestamp, name: &str) -> Key {
+    format!("kv/{mount}/expiry/{:016x}/{name}", at.as_second().max(0)).into_bytes()
+}
+
 /// The prefix of the notes of secrets to be removed.
 pub(crate) fn kv_purges(mount: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/purge/"])
@@ -306,6 +318,20 @@ pub(crate) const ROTATIONS_DUE: &[u8] = b"secret-rotation/due/";
 
 pub(crate) fn rotation_due(at: Timestamp, mount: &str, name: &str) -> Key {
     format!("secret-rotation/due/{:016x}/{mount}/{name}", at.as_second().max(0)).into_bytes()
+}
+
+/// The prefix of the notes of rotations that do not simply wait for their time.
+pub(crate) const ROTATIONS_WATCHED: &[u8] = b"secret-rotation/watch/";
+
+pub(crate) fn rotation_watched(mount: &str, name: &str) -> Key {
+    join(&[ROTATIONS_WATCHED, mount.as_bytes(), b"/", name.as_bytes()])
+}
+
+/// The prefix of all alerts that fire.
+pub(crate) const ALERTS: &[u8] = b"alert/";
+
+pub(crate) fn alert(id: &str) -> Key {
+    join(&[ALERTS, id.as_bytes()])
 }
 
 /// The prefix of all secrets of an unversioned mount.

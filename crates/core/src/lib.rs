@@ -9,6 +9,7 @@
 //! [`access_key`] and [`project`] are what it can do with one.
 
 pub mod access_key;
+pub mod alert;
 pub mod audit;
 pub mod audit_devices;
 pub mod barrier;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::{core::Core, door::Permit};
+use crate::{alert::AlertStatistics, core::Core, door::Permit};
 
 /// Parts of a counter. Threads that share one merely wait for each other's cache line.
 pub const STRIPES: usize = 8;
@@ -107,6 +107,8 @@ pub struct Statistics {
     pub audit_failures: u64,
     /// The leases'.
     pub leases: LeaseStatistics,
+    /// The alerts', and the rotations'.
+    pub alerts: AlertStatistics,
     /// The barrier's.
     pub barrier: BarrierStatistics,
 }
@@ -124,6 +126,7 @@ impl Core {
             rate_limited: counters.rate_limited.value(),
             audit_failures: self.audit().failures(),
             leases: self.leases().statistics(),
+            alerts: self.alerts().statistics(),
             barrier: self.barrier_statistics(),
         }
     }

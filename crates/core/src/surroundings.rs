@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{audit::DeviceFactory, clock::Clock, outbound::Outbound, target::Targets};
+use crate::{alert::AlertConfig, audit::DeviceFactory, clock::Clock, outbound::Outbound, target::Targets};
 
 /// What core asks of the world around it.
 #[derive(Clone)]
@@ -15,4 +15,6 @@ pub struct Surroundings {
     pub outbound: Arc<dyn Outbound>,
     /// The systems where credentials are valid.
     pub targets: Arc<dyn Targets>,
+    /// What an operator says about alerts.
+    pub alerts: AlertConfig,
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Kv, KvError, Payload, Place, Secret, Version, VersionState, check_changeable, check_size,
+    expiry::note_end,
     write::{deletion_time, versions_to_keep},
 };
 use crate::{
@@ -155,6 +156,7 @@ impl Kv {
             for pruned in secret.prune(versions_to_keep(&secret, &settings)) {
                 batch = batch.delete(place.data_key(pruned));
             }
+            batch = note_end(batch, place.uuid(), &place.name, &secret, now);
         }
         Ok((Prepared { secret, seen }, batch))
     }

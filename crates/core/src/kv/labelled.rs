@@ -5,6 +5,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::{
     CURRENT, Kv, KvError, MountSettings, Payload, Place, Reader, Secret, Version, VersionState, check_size,
+    expiry::note_end,
     staging::Added,
     write::{deletion_time, versions_to_keep},
 };
@@ -397,6 +398,7 @@ impl Kv {
         batch: Batch,
     ) -> Result<(), StoreError> {
         let key = place.key();
+        let batch = note_end(batch, place.uuid(), &place.name, secret, self.store.now());
         self.store.apply(batch.expect(key.clone(), seen).put(key, Store::encode(secret)?)).await
     }
 }

@@ -6,6 +6,7 @@
 mod access;
 mod config;
 mod diff;
+mod expiry;
 mod fields;
 mod fingerprint;
 mod flat;

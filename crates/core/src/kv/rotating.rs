@@ -6,7 +6,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde_json::value::RawValue;
 
 use super::{
-    CURRENT, Kv, MountSettings, PENDING, Payload, RotationSettings, Secret, VersionState, json,
+    CURRENT, Kv, MountSettings, PENDING, Payload, RotationSettings, Secret, VersionState,
+    expiry::note_end,
+    json,
     staging::Added,
     write::{deletion_time, versions_to_keep},
 };
@@ -242,6 +244,7 @@ impl Kv {
         batch: Batch,
     ) -> Result<Revision, RotatingError> {
         let key = site.key();
+        let batch = note_end(batch, &site.mount, &site.name, &secret, self.store.now());
         let batch = batch.expect(key.clone(), Some(revision)).put(key.clone(), Store::encode(&secret)?);
         self.commit_with(&key, batch).await
     }

@@ -2,7 +2,7 @@
 
 use super::{
     DEFAULT_MAX_VERSIONS, Kv, KvError, MountSettings, Payload, Place, Secret, VersionView, check_changeable,
-    check_size, json,
+    check_size, expiry::note_end, json,
 };
 use crate::{
     barrier::Batch,
@@ -100,6 +100,7 @@ impl Kv {
         for number in pruned {
             batch = batch.delete(place.data_key(number));
         }
+        batch = note_end(batch, place.uuid(), &place.name, &secret, now);
         self.store.apply(batch).await?;
         let version = secret.version(number).cloned().ok_or(KvError::NotFound)?;
         Ok(VersionView { version, custom_metadata: secret.custom_metadata })

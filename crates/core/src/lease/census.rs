@@ -148,6 +148,15 @@ impl Census {
         Ok(page.len() < PAGE)
     }
 
+    /// Leases that are to be revoked by now, the seconds for which the oldest has waited, and whether all are counted.
+    pub(super) fn overdue(&self, now: Timestamp) -> ((u64, u64), bool) {
+        let counts = self.counts();
+        let now = now.as_second();
+        let queued = counts.ends.range(..=now).map(|(_, count)| count).sum();
+        let first = counts.ends.keys().next().copied().unwrap_or(now);
+        ((queued, u64::try_from(now - first).unwrap_or(0)), matches!(counts.counted, Counted::All))
+    }
+
     pub(super) fn numbers(&self, now: Timestamp) -> Numbers {
         let counts = self.counts();
         let now = now.as_second();

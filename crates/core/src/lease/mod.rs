@@ -191,6 +191,11 @@ impl Leases {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Leases that are to be revoked by now, the seconds for which the oldest has waited, and whether all are counted.
+    pub(crate) fn overdue(&self) -> ((u64, u64), bool) {
+        self.census.overdue(self.store.now())
+    }
+
     pub(crate) fn statistics(&self) -> LeaseStatistics {
         let (counters, numbers) = (&self.counters, self.census.numbers(self.store.now()));
         let path = |uuid: &str| self.mounts.with_uuid(uuid).map(|mount| mount.path.clone()).unwrap_or_default();

@@ -108,6 +108,16 @@ impl LeaseRecord {
         keys::lease_due(&self.target, self.due, &self.id)
     }
 
+    /// Whether the credential was handed out and is not to be revoked yet.
+    pub(crate) fn is_active(&self) -> bool {
+        self.phase == Phase::Active
+    }
+
+    /// Since when it was to be revoked, and why it is not.
+    pub(crate) fn trouble(&self) -> (Timestamp, &str) {
+        (Timestamp::from_second(self.since).unwrap_or(self.expires), &self.error)
+    }
+
     pub(super) fn is_irrevocable(&self) -> bool {
         self.phase == Phase::Irrevocable
     }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{Projects, Webhook, WebhookAuth, webhooks::CHANNEL};
+use super::{Projects, Webhook, WebhookAuth};
 use crate::{
     barrier::Changes,
     keys,
@@ -70,8 +70,7 @@ impl Projects {
                 self.tell_of(&mount, &project).await?;
             }
         }
-        let addresses: Arc<dyn Addresses> = Arc::new(Webhooks { store: Arc::clone(&self.store) });
-        self.outbox.send_due(&addresses).await
+        self.outbox.send_due().await
     }
 
     async fn changed(&self) -> BTreeSet<(String, String)> {
@@ -104,8 +103,8 @@ fn project_of_key(key: &[u8]) -> Option<(String, String)> {
 }
 
 /// Knows where the messages of webhooks go.
-struct Webhooks {
-    store: Arc<Store>,
+pub(super) struct Webhooks {
+    pub(super) store: Arc<Store>,
 }
 
 impl Addresses for Webhooks {
@@ -115,9 +114,6 @@ impl Addresses for Webhooks {
             let (Some(uuid), Some(project), Some(slug)) = (parts.next(), parts.next(), parts.next()) else {
                 return Ok(None);
             };
-            if delivery.channel != CHANNEL {
-                return Ok(None);
-            }
             let found = self.store.read::<Webhook>(&keys::webhook(uuid, project, slug)).await?;
             Ok(found.map(|seen| seen.value).filter(|webhook| webhook.enabled).map(|webhook| request(webhook, delivery)))
         })

@@ -123,6 +123,7 @@ impl Projects {
         outbox: Arc<Outbox>,
     ) -> Result<Self, StoreError> {
         let (trusted, fetches, followed) = (Trusted::default(), Fetches::default(), Followed::of(&store));
+        outbox.register(webhooks::CHANNEL, Arc::new(follow::Webhooks { store: Arc::clone(&store) }));
         let projects = Self { store, tokens, trusted, fetches, followed, outbox };
         for mount in mounts.all().into_iter().filter(|mount| mount.engine == Engine::Kv2) {
             projects.load_followed(&mount.uuid).await?;

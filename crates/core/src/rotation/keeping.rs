@@ -18,13 +18,15 @@ pub(super) struct Held {
     pub(super) revision: Option<Revision>,
     /// When it is noted to be due.
     noted: Option<Timestamp>,
+    /// Whether it is noted to be watched.
+    watched: bool,
     pub(super) rotation: Rotation,
 }
 
 impl Held {
     /// One that is yet to be stored.
     pub(super) fn fresh(site: Site, rotation: Rotation) -> Self {
-        Self { site, revision: None, noted: None, rotation }
+        Self { site, revision: None, noted: None, watched: false, rotation }
     }
 
     /// What stores it, if nobody has changed it meanwhile.
@@ -38,6 +40,12 @@ impl Held {
             batch = before.into_iter().fold(batch, Batch::delete);
             batch = after.into_iter().fold(batch, |batch, note| batch.put(note, SecretBytes::new(vec![1])));
         }
+        let watch = keys::rotation_watched(mount, name);
+        batch = match (self.watched, self.rotation.is_watched()) {
+            (false, true) => batch.put(watch, SecretBytes::new(vec![1])),
+            (true, false) => batch.delete(watch),
+            _ => batch,
+        };
         Ok(batch)
     }
 
@@ -46,6 +54,7 @@ impl Held {
         let Site { mount, name } = &self.site;
         let key = keys::kv_rotation(mount, name);
         let batch = Batch::new().expect(key.clone(), self.revision).delete(key).delete(keys::kv_readers(mount, name));
+        let batch = batch.delete(keys::rotation_watched(mount, name));
         self.noted.into_iter().fold(batch, |batch, at| batch.delete(keys::rotation_due(at, mount, name)))
     }
 
@@ -53,6 +62,7 @@ impl Held {
     pub(super) fn stored(&mut self, revision: Revision) {
         self.revision = Some(revision);
         self.noted = self.rotation.wake;
+        self.watched = self.rotation.is_watched();
     }
 }
 
@@ -63,6 +73,7 @@ impl Inner {
             site: site.clone(),
             revision: Some(revision),
             noted: value.wake,
+            watched: value.is_watched(),
             rotation: value,
         }))
     }

@@ -337,6 +337,11 @@ impl Rotation {
         }
     }
 
+    /// Whether it does not simply wait for its time, so that alerts look at it.
+    pub(super) fn is_watched(&self) -> bool {
+        self.phase != Phase::Idle || self.failure.is_some() || self.paused
+    }
+
     /// The state in a word.
     #[must_use]
     pub fn state(&self) -> &'static str {

@@ -29,6 +29,13 @@ pub fn public_key_of(der: &[u8]) -> Option<Vec<u8>> {
     Some(parsed.public_key().raw.to_vec())
 }
 
+/// The common name of a certificate in DER and the seconds since 1970 at which it begins and ends to be good; `None`: it
+/// is no certificate.
+#[must_use]
+pub fn validity_of(der: &[u8]) -> Option<(String, i64, i64)> {
+    Certificate::read(der).map(|read| (read.common_name, read.not_before, read.not_after))
+}
+
 /// A certificate, read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Certificate {

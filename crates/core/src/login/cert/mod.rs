@@ -18,7 +18,7 @@ mod login;
 
 use std::sync::Arc;
 
-pub use certificate::public_key_of;
+pub use certificate::{public_key_of, validity_of};
 pub use config::CertConfig;
 pub use entry::CertEntry;
 pub(super) use login::terms;
