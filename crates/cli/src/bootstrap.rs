@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use keyturn_core::{
+    alert::AlertConfig,
     audit::{DeviceError, DeviceFactory as _, DeviceInfo},
     audit_devices::ConfiguredDevice,
     clock::{Clock, SystemClock},
@@ -28,6 +29,7 @@ use keyturn_storage::{
 use keyturn_targets::Engines;
 
 use crate::{
+    alerting::AlertingError,
     config::{AuditConfig, ConfigError, KeySource, LogConfig, SealConfig, StorageConfig},
     logging::{self, LoggingError},
     sanitized::sanitized,
@@ -66,6 +68,9 @@ pub(crate) enum StartError {
     /// The store behind the seal.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// What alerts are signed with, or whom their receivers are known by.
+    #[error(transparent)]
+    Alerts(#[from] AlertingError),
     /// The table of routes.
     #[error("the table of routes contradicts itself: {0}")]
     Routes(String),
@@ -74,7 +79,7 @@ pub(crate) enum StartError {
 impl StartError {
     /// Whether what was asked for is wrong, rather than what happened.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Usage(_))
+        matches!(self, Self::Config(_) | Self::Alerts(_) | Self::Usage(_))
     }
 }
 
@@ -122,6 +127,7 @@ pub(crate) async fn start(
     seal: &SealConfig,
     devices: Vec<ConfiguredDevice>,
     options: NodeOptions,
+    alerts: AlertConfig,
 ) -> Result<Arc<Node>, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (storage, barrier) = open_storage(storage)?;
@@ -136,6 +142,7 @@ pub(crate) async fn start(
         devices: Arc::new(Devices),
         outbound: Arc::new(Http::default()),
         targets: Arc::new(Engines),
+        alerts,
     };
     Ok(Node::start_with(seal, surroundings, devices, options).await?)
 }

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Unreachable = 5,
     /// The server is sealed.
     Sealed = 6,
+    /// `status --fail-on`: something that must not be is.
+    Alerts = 7,
     /// A signal ended it: 128 and SIGINT's number, as shells have it.
     Interrupted = 130,
 }
@@ -44,6 +46,7 @@ Exit codes:
   4  denied: the token is missing, invalid or may not do this
   5  unreachable: no server answers there, or its certificate is not trusted
   6  sealed: the server must be unsealed first
+  7  `status --fail-on`: what is listed there holds for something
   130  interrupted
 
 Environment:

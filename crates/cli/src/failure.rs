@@ -58,6 +58,12 @@ pub(crate) enum Failure {
         /// Secrets that are left as they are.
         conflicts: usize,
     },
+    /// Something that `status` was to fail on; what has been printed.
+    #[error("what --fail-on lists holds for {count}")]
+    Alerts {
+        /// How many.
+        count: usize,
+    },
     /// A rotation that did not come about; why.
     #[error("{0}")]
     Rotation(String),
@@ -94,6 +100,7 @@ impl Failure {
             Self::Start(error) if error.is_usage() => Exit::Usage,
             Self::Start(_) | Self::TokenFile(_) | Self::Output(_) => Exit::Failed,
             Self::Service(error) => error.exit(),
+            Self::Alerts { .. } => Exit::Alerts,
             Self::Tampered { .. } | Self::Import { .. } | Self::Rotation(_) | Self::Snapshot(_) | Self::File { .. } => {
                 Exit::Failed
             }

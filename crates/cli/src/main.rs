@@ -1,5 +1,6 @@
 //! `keyturn`: the server, and everything that is done with one, in one binary.
 
+mod alerting;
 mod bootstrap;
 mod browser;
 mod client;

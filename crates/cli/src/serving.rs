@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use keyturn_core::alert::{Certificates, End};
 use keyturn_server::{
     api::Api,
     limits::Limits,
@@ -90,6 +91,21 @@ pub(crate) async fn bind(configs: &[ListenerConfig]) -> Result<Vec<Bound>, Servi
 pub(crate) fn load_tls(files: &TlsFiles) -> Result<Arc<TlsSource>, TlsError> {
     let clients = if files.ignore_clients { ClientCertificates::Ignored } else { ClientCertificates::Asked };
     TlsSource::load(&files.certificate, &files.key, clients).map(Arc::new)
+}
+
+/// The certificates of the addresses that speak TLS.
+struct Served(Vec<(SocketAddr, Arc<TlsSource>)>);
+
+impl Certificates for Served {
+    fn all(&self) -> Vec<End> {
+        self.0.iter().flat_map(|(address, tls)| tls.ends(&format!("listener {address}"))).collect()
+    }
+}
+
+/// What alerts are to know of the certificates of `bound`.
+pub(crate) fn certificates(bound: &[Bound]) -> Arc<dyn Certificates> {
+    let served = bound.iter().filter_map(|bound| bound.tls.clone().map(|tls| (bound.address, tls)));
+    Arc::new(Served(served.collect()))
 }
 
 /// Takes the process's signals over: SIGTERM and SIGINT end what [`serve`] does, SIGHUP runs `reloads` and reads the

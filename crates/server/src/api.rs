@@ -4,6 +4,7 @@
 //! /v1/…                                                       Vault
 //! /v3/…                                                       Doppler, unless it is signed for AWS
 //! POST / , GET /?Action=… , X-Amz-Target , a SigV4 signature   AWS
+//! /metrics                                                    Vault's `sys/metrics`, in the format of Prometheus
 //! anything else                                               Vault, which says what there is
 //! ```
 
@@ -14,7 +15,7 @@ use std::{
 };
 
 use axum::body::Body;
-use hyper::{Method, Request, Response, header};
+use hyper::{Method, Request, Response, Uri, header};
 use keyturn_core::{node::Node, storage::BoxFuture};
 use tower_service::Service;
 
@@ -66,7 +67,9 @@ impl Service<Request<Body>> for Api {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if is_aws(&request) {
+        if request.uri().path() == METRICS {
+            self.vault.call(for_prometheus(request))
+        } else if is_aws(&request) {
             self.aws.call(request)
         } else if request.uri().path().starts_with("/v3/") {
             self.doppler.call(request)
@@ -74,6 +77,15 @@ impl Service<Request<Body>> for Api {
             self.vault.call(request)
         }
     }
+}
+
+/// Where Prometheus looks.
+const METRICS: &str = "/metrics";
+
+/// The same request as the Vault API has it. Who asks, and whether they may, is seen to there.
+fn for_prometheus<B>(mut request: Request<B>) -> Request<B> {
+    *request.uri_mut() = Uri::from_static("/v1/sys/metrics?format=prometheus");
+    request
 }
 
 fn is_aws<B>(request: &Request<B>) -> bool {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use keyturn_core::secret::SecretBytes;
+use keyturn_core::{
+    alert::{End, end_of},
+    secret::SecretBytes,
+};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -96,6 +99,8 @@ pub struct TlsSource {
     key: PathBuf,
     clients: ClientCertificates,
     current: ArcSwap<ServerConfig>,
+    /// The certificates of it.
+    chain: ArcSwap<Vec<CertificateDer<'static>>>,
 }
 
 impl TlsSource {
@@ -109,8 +114,9 @@ impl TlsSource {
         clients: ClientCertificates,
     ) -> Result<Self, TlsError> {
         let (certificate, key) = (certificate.into(), key.into());
-        let current = ArcSwap::new(server_config(&certificate, &key, clients)?);
-        Ok(Self { certificate, key, clients, current })
+        let (config, chain) = server_config(&certificate, &key, clients)?;
+        let (current, chain) = (ArcSwap::new(config), ArcSwap::from_pointee(chain));
+        Ok(Self { certificate, key, clients, current, chain })
     }
 
     /// Reads the files again. Handshakes from now on use what they hold; connections in use are not disturbed.
@@ -118,8 +124,18 @@ impl TlsSource {
     /// # Errors
     /// [`TlsError`]; the certificate in use then stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(server_config(&self.certificate, &self.key, self.clients)?);
+        let (config, chain) = server_config(&self.certificate, &self.key, self.clients)?;
+        self.current.store(config);
+        self.chain.store(Arc::new(chain));
         Ok(())
+    }
+
+    /// Until when the certificates in use are good: the server's own under the name `subject`, its issuers numbered.
+    #[must_use]
+    pub fn ends(&self, subject: &str) -> Vec<End> {
+        let name = |index: usize| if index == 0 { subject.to_owned() } else { format!("{subject} #{}", index + 1) };
+        let chain = self.chain.load();
+        chain.iter().enumerate().filter_map(|(index, der)| end_of(&name(index), der)).collect()
     }
 
     /// The certificate file, to name the source in a log.
@@ -133,7 +149,10 @@ impl TlsSource {
     }
 }
 
-fn server_config(certificate: &Path, key: &Path, clients: ClientCertificates) -> Result<Arc<ServerConfig>, TlsError> {
+/// What handshakes use, and its certificates.
+type Served = (Arc<ServerConfig>, Vec<CertificateDer<'static>>);
+
+fn server_config(certificate: &Path, key: &Path, clients: ClientCertificates) -> Result<Served, TlsError> {
     let chain = read_chain(certificate)?;
     let private = read_key(key)?;
     let unusable = |source| TlsError::Unusable { certificate: certificate.to_owned(), key: key.to_owned(), source };
@@ -146,14 +165,14 @@ fn server_config(certificate: &Path, key: &Path, clients: ClientCertificates) ->
         ClientCertificates::Asked => builder.with_client_cert_verifier(Arc::new(verifier)),
         ClientCertificates::Ignored => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, private).map_err(|source| match source {
+    let mut config = builder.with_single_cert(chain.clone(), private).map_err(|source| match source {
         rustls::Error::InconsistentKeys(_) => {
             TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
         }
         source => unusable(source),
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), chain))
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

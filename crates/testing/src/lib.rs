@@ -17,6 +17,7 @@ mod recording;
 use std::{net::SocketAddr, sync::Arc};
 
 use keyturn_core::{
+    alert::AlertConfig,
     audit::DeviceInfo,
     audit_devices::ConfiguredDevice,
     clock::{ManualClock, Timestamp},
@@ -125,6 +126,7 @@ fn surroundings(clock: &Arc<ManualClock>, elsewhere: &Arc<Elsewhere>, databases:
         devices: Arc::new(NoDevices),
         outbound: elsewhere.clone(),
         targets: Arc::new(databases.clone()),
+        alerts: AlertConfig::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing is guessed and nothing is ignored: an unknown key, a value out of bounds or keys that contradict each other
 //! are refused, all of them at once.
 
+mod alerts;
 mod audit;
 mod aws;
 mod doppler;
@@ -11,8 +12,9 @@ mod reader;
 mod sections;
 mod units;
 
-use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf, time::Duration};
 
+use keyturn_core::alert::{Condition, Rule, Severity};
 use keyturn_server::{api::ApiSettings, limits::Limits};
 use toml::de::DeTable;
 
@@ -51,6 +53,34 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// What the protocols are told.
     pub(crate) api: ApiSettings,
+    pub(crate) alerts: AlertsConfig,
+}
+
+/// What is told of, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AlertsConfig {
+    pub(crate) rules: Vec<Rule>,
+    /// How often they are looked at.
+    pub(crate) interval: Duration,
+    /// Alerts that metrics name one by one.
+    pub(crate) metrics_subjects: usize,
+    pub(crate) webhooks: Vec<AlertWebhookConfig>,
+}
+
+/// A receiver of alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AlertWebhookConfig {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    /// Where the key is that messages are signed with.
+    pub(crate) secret: KeySource,
+    /// The certificates that the receiver's must lead back to; the system's without.
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) severity: Severity,
+    /// What it is told of; empty: everything.
+    pub(crate) conditions: Vec<Condition>,
+    /// Whether it is told when something is over.
+    pub(crate) resolved: bool,
 }
 
 /// Where sealed records are kept.

@@ -167,6 +167,21 @@ impl<'a, 'i> Section<'a, 'i> {
         })
     }
 
+    /// A list of names in `choices`.
+    pub(super) fn choices<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)]) -> Option<At<Vec<T>>> {
+        self.value(key, |value| {
+            let one = |item: &DeValue<'_>| {
+                let text = item.as_str()?;
+                choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice)
+            };
+            let list = value.as_array().and_then(|items| items.iter().map(|item| one(item.get_ref())).collect());
+            list.ok_or_else(|| {
+                let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+                format!("a list of {}", names.join(", "))
+            })
+        })
+    }
+
     pub(super) fn address(&mut self, key: &'static str) -> Option<At<SocketAddr>> {
         self.value(key, |value| {
             value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {

@@ -6,12 +6,15 @@ use keyturn_server::{api::ApiSettings, limits::Limits};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, audit, aws, doppler,
+    Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, alerts, audit, aws,
+    doppler,
     reader::{At, Schema, Section},
 };
 
-pub(super) static TOP: Schema =
-    Schema { section: "", keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws", "doppler"] };
+pub(super) static TOP: Schema = Schema {
+    section: "",
+    keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws", "doppler", "alerts"],
+};
 pub(super) static STORAGE: Schema = Schema { section: "[storage]", keys: &["type", "path", "cache_size"] };
 pub(super) static LISTENER: Schema = Schema {
     section: "[[listener]]",
@@ -62,8 +65,9 @@ pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
     let log = top.table("log", &LOG).map_or_else(default_log, log);
     let aws = top.table("aws", &aws::AWS).map(aws::read).unwrap_or_default();
     let doppler = top.table("doppler", &doppler::DOPPLER).map(doppler::read).unwrap_or_default();
+    let alerts = top.table("alerts", &alerts::ALERTS).map_or_else(alerts::defaults, alerts::read);
     let api = ApiSettings { aws, doppler };
-    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, api })
+    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, api, alerts })
 }
 
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use super::{reader::Schema, *};
 
 const DOC: &str = include_str!("../../../../docs/configuration.md");
 
-static SCHEMAS: [&Schema; 12] = [
+static SCHEMAS: [&Schema; 15] = [
     &sections::TOP,
     &sections::STORAGE,
     &sections::LISTENER,
@@ -19,6 +19,9 @@ static SCHEMAS: [&Schema; 12] = [
     &aws::REPLICA,
     &aws::ACCOUNT,
     &doppler::DOPPLER,
+    &alerts::ALERTS,
+    &alerts::RULE,
+    &alerts::WEBHOOK,
 ];
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -55,7 +58,8 @@ fn an_unknown_key_is_refused_with_its_place_and_what_is_allowed() {
     assert_eq!(
         problems("[storage]\ntype = \"memory\"\n[logs]\n"),
         [
-            "keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log, aws, doppler"
+            "keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log, aws, doppler, \
+             alerts"
         ]
     );
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use keyturn_core::{
+    alert::AlertConfig,
     node::{Node, NodeOptions},
     secret::SecretString,
 };
@@ -81,7 +82,8 @@ impl Dev {
         let address = bound.first().map_or(self.listen, |bound| bound.address);
         let (storage, seal, kept) = self.keeping()?;
         let devices = bootstrap::open_audit(&self.audit()).await?;
-        let node = bootstrap::start(&storage, &seal, devices.clone(), NodeOptions::default()).await?;
+        let node =
+            bootstrap::start(&storage, &seal, devices.clone(), NodeOptions::default(), AlertConfig::default()).await?;
         let kept = if node.status().initialized { kept.again() } else { kept };
         let token = prepare(&node, self.root_token.clone()).await?;
         let ready = Ready::new(node, devices, bound, Limits::default(), ApiSettings::default())?;

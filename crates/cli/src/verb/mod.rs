@@ -30,6 +30,7 @@ mod rotate;
 mod rotation;
 mod server;
 mod settings;
+mod status;
 mod target;
 mod token;
 mod undelete;
@@ -95,6 +96,7 @@ enum Verb {
     Mount(mount::Args),
     Audit(audit::Args),
     Operator(operator::Args),
+    Status(status::Args),
     // Everything else.
     Read(read::Args),
     Write(write::Args),
@@ -134,6 +136,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Mount(args) => mount::run(&args, &context),
         Verb::Audit(args) => audit::run(&args, &context),
         Verb::Operator(args) => return operator::run(&args, &context),
+        Verb::Status(args) => status::run(&args, &context),
         Verb::Read(args) => read::run(&args, &context),
         Verb::Write(args) => write::run(&args, &context),
         Verb::Completion(args) => completion::run(&args),

@@ -5,9 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use keyturn_core::node::NodeOptions;
+use keyturn_core::{alert::AlertConfig, node::NodeOptions};
 
 use crate::{
+    alerting,
     bootstrap::{self, Ready, StartError},
     config::Config,
     serving,
@@ -52,6 +53,7 @@ impl Server {
             serving::load_tls(files).map_err(serving::ServingError::from)?;
         }
         let line = format!("{} is good\n", self.config.display());
+        alerting::alert_config(&config.alerts)?;
         // The exit code says it too.
         let _ = io::stdout().lock().write_all(line.as_bytes());
         Ok(())
@@ -60,10 +62,12 @@ impl Server {
 
 /// Addresses first: a port that is taken should not cost an unsealing.
 async fn serve(config: Config) -> Result<(), StartError> {
+    let alerts = alerting::alert_config(&config.alerts)?;
     let bound = serving::bind(&config.listeners).await?;
     let devices = bootstrap::open_audit(&config.audit).await?;
     let options = NodeOptions { open_ceremonies: config.open_ceremonies };
-    let node = bootstrap::start(&config.storage, &config.seal, devices.clone(), options).await?;
+    let alerts = AlertConfig { certificates: Some(serving::certificates(&bound)), ..alerts };
+    let node = bootstrap::start(&config.storage, &config.seal, devices.clone(), options, alerts).await?;
     bootstrap::report_state(&node.status());
     Ready::new(node, devices, bound, config.limits, config.api)?.serve().await;
     Ok(())

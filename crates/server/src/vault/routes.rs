@@ -185,6 +185,7 @@ fn system() -> Result<Table, InsertError> {
         "quotas/rate-limit"             => { list: sys::quotas::list }
         "quotas/rate-limit/"            => { list: sys::quotas::list }
         "quotas/rate-limit/{name}"      => { read: sys::quotas::read, write: sys::quotas::write, delete: sys::quotas::delete }
+        "alerts"                        => { read: sys::alerts::read }
         "metrics"                       => { read: sys::metrics::read }
         "host-info"                     => { read: sys::host_info::read }
         "in-flight-req"                 => { read: sys::in_flight::list }

@@ -3,6 +3,7 @@
 //! A request adds to memory that its thread shares with few others, and takes no lock. `family.rs` is the shape in which
 //! numbers are told, `text.rs` and `summary.rs` write it down.
 
+mod alerts;
 mod family;
 mod services;
 mod summary;
@@ -24,6 +25,7 @@ use keyturn_core::{
 };
 
 pub(super) use self::{
+    alerts::alert_families,
     family::{Family, Histogram, Kind, Sample, Value},
     services::service_families,
     summary::summary,

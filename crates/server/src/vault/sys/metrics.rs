@@ -1,4 +1,4 @@
-//! `sys/metrics`: what is counted, for Prometheus (`?format=prometheus`) or as Vault sums its own numbers up.
+//! `sys/metrics`, and `/metrics` for Prometheus: what is counted, for Prometheus (`?format=prometheus`) or as Vault sums its own numbers up.
 
 use bytes::Bytes;
 use keyturn_core::metrics::{LeaseStatistics, Statistics};
@@ -7,7 +7,7 @@ use super::super::{
     Outcome,
     call::Call,
     error::Failure,
-    metrics::{Family, Format, Kind, Requests, Value, service_families, summary, text},
+    metrics::{Family, Format, Kind, Requests, Value, alert_families, service_families, summary, text},
     reply::Reply,
 };
 
@@ -68,6 +68,7 @@ fn families(requests: &Requests, statistics: &Statistics) -> Vec<Family> {
         Family::gauge("vault_core_unsealed", "1 while the store is open.", 1.0),
     ]);
     families.extend(of_leases(&statistics.leases));
+    families.extend(alert_families(&statistics.alerts));
     families
 }
 

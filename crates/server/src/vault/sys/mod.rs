@@ -1,5 +1,6 @@
 //! The system's own paths, `sys/`; a file is named after its URL.
 
+pub(super) mod alerts;
 pub(super) mod audit;
 pub(super) mod audit_chain;
 pub(super) mod auditing;
