@@ -36,6 +36,7 @@ mod targets;
 use std::sync::Arc;
 
 use keyturn_core::{
+    alert::AlertConfig,
     clock::ManualClock,
     node::Node,
     outbound::Outbound,
@@ -106,6 +107,7 @@ impl World {
             devices: Arc::new(NoDevices),
             outbound: Arc::new(MortalOutbound::new(self.outbound.clone(), faults.clone())),
             targets: Arc::new(MortalTargets::new(self.targets.clone(), faults.clone())),
+            alerts: AlertConfig::default(),
         };
         let node = Node::start(seal, surroundings, Vec::new()).await?;
         node.unseal(self.share.clone()).await?;
