@@ -29,6 +29,7 @@
 //! ```
 
 mod faults;
+mod interposed;
 mod outbound;
 mod storage;
 mod targets;
@@ -49,6 +50,7 @@ use keyturn_storage::{backend::Embedded, barrier::BarrierOptions, seal::ShamirSe
 use crate::{Databases, Elsewhere, NoDevices, StartError, TestNode};
 
 pub use faults::{Fault, Faults, Place, Point, everywhere};
+pub use interposed::InterposedStorage;
 pub use outbound::MortalOutbound;
 pub use storage::MortalStorage;
 pub use targets::MortalTargets;

@@ -6,6 +6,7 @@ mod crashes;
 mod ends;
 mod faults;
 mod issue;
+mod meanwhile;
 mod model;
 
 use std::sync::Arc;
@@ -64,7 +65,11 @@ impl Scene {
     }
 
     async fn boot_with(&self, faults: &Faults) -> Result<Process, StartError> {
-        let node = self.world.boot(faults).await?;
+        self.register(self.world.boot(faults).await?, faults)
+    }
+
+    /// Lets a node issue credentials at the target.
+    fn register(&self, node: Arc<Node>, faults: &Faults) -> Result<Process, StartError> {
         let core = node.core()?;
         let issuer = Arc::new(PrincipalIssuer::new(Arc::clone(&self.target), faults.clone()));
         core.leases().register(Engine::Kv1, issuer.clone());
