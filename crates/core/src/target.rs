@@ -224,7 +224,8 @@ pub trait Target: Send + Sync {
     /// version.
     fn can_keep_two_passwords(&self) -> Outcome<'_, bool>;
 
-    /// Makes a principal that is a member of `owner_role` and owns nothing itself: what it makes belongs to the role.
+    /// Makes a principal that is a member of `owner_role` and owns nothing itself: what it makes belongs to the role. One
+    /// that is there already, from a call before that did not hear the outcome, is given the password and the role.
     fn create_member<'a>(&'a self, principal: &'a Principal, owner_role: &'a str) -> Outcome<'a, ()>;
 
     /// Ends a principal's sessions and removes it. One that is not there is no error.

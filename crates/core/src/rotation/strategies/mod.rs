@@ -114,13 +114,8 @@ async fn current_username(inner: &Inner, acting: &Acting<'_>) -> Result<Option<S
     Ok(name.map(|name| name.expose_secret().to_owned()))
 }
 
-/// Makes a principal, or gives the one that a first attempt made its password.
+/// Makes a principal. One that is there by now is what an earlier attempt left, perhaps half-made: without its role,
+/// where the engine has no transaction around the two.
 async fn make(acting: &Acting<'_>, principal: &Principal) -> Result<(), StepError> {
-    let target = acting.target()?;
-    if acting.knows(&principal.username).await? {
-        target.set_password(principal, &[]).await?;
-    } else {
-        target.create_member(principal, &acting.settings.owner_role).await?;
-    }
-    Ok(())
+    Ok(acting.target()?.create_member(principal, &acting.settings.owner_role).await?)
 }

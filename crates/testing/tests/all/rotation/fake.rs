@@ -170,7 +170,7 @@ impl Target for Fake {
         let (Principal { username, password, .. }, member_of) = (principal.clone(), owner_role.to_owned());
         self.call("create_member", move |state| {
             let user = User { passwords: vec![password.expose_secret().to_owned()], member_of };
-            state.users.entry(username).or_insert(user);
+            state.users.insert(username, user);
             Ok(())
         })
     }
