@@ -12,5 +12,6 @@ mod labelled;
 mod leases;
 mod login;
 mod quotas;
+mod real;
 mod rotation;
 mod trust;

@@ -1,6 +1,6 @@
 //! The database engine on databases in memory: what it does, and what is left when its process dies.
 
-mod crash;
+pub(crate) mod crash;
 mod credentials;
 mod static_roles;
-mod world;
+pub(crate) mod world;

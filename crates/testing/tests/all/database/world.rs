@@ -11,12 +11,15 @@ use keyturn_core::{
     node::Node,
     policy::Operation::{self, Create, Delete, List, Read, Update},
     secret::SecretString,
+    target::TargetKind,
     token::CreateToken,
 };
 use keyturn_testing::{
     Databases, User,
     crash::{self, Faults},
 };
+
+use crate::real::Case;
 
 pub(crate) const URL: &str = "postgresql://db/app";
 pub(crate) const ADMIN: &str = "admin";
@@ -30,18 +33,29 @@ pub(crate) struct World {
     pub(crate) token: SecretString,
     node: Arc<Node>,
     pub(crate) core: Arc<Core>,
+    /// Absent: the database is one in memory.
+    pub(crate) real: Option<Case>,
 }
 
 impl World {
     /// A connection `pg`, whose roles are all allowed, and a role `app`.
     pub(crate) async fn new() -> Self {
-        let outer = crash::World::new().await.expect("a world");
+        Self::over(crash::World::new().await.expect("a world"), None).await
+    }
+
+    /// The same with a database that really runs.
+    pub(crate) async fn real(kind: TargetKind) -> Self {
+        let case = Case::new(kind).await;
+        Self::over(case.world().await, Some(case)).await
+    }
+
+    async fn over(outer: crash::World, real: Option<Case>) -> Self {
         let (clock, databases, token) = (outer.clock.clone(), outer.databases.clone(), outer.root_token.clone());
         databases.add(URL, ADMIN, FIRST);
         let faults = Faults::default();
         let node = outer.boot(&faults).await.expect("booted");
         let core = node.core().expect("open");
-        let world = Self { outer, clock, faults, databases, token, node, core };
+        let world = Self { outer, clock, faults, databases, token, node, core, real };
         let mount = Enable {
             path: "database/".to_owned(),
             engine: Engine::Database,
@@ -54,7 +68,9 @@ impl World {
         let permit = world.permit(Update, "sys/mounts/database").await;
         world.core.mounts().enable(permit, mount).await.expect("mounted");
         world.connect(|_| ()).await.expect("a connection");
-        world.role(|_| ()).await.expect("a role");
+        let creation: &[&str] = world.real.as_ref().map_or(&[], Case::creation);
+        let statements = creation.iter().map(|text| (*text).to_owned()).collect();
+        world.role(|role| role.creation_statements = statements).await.expect("a role");
         world
     }
 
@@ -91,14 +107,10 @@ impl World {
     pub(crate) async fn connect(&self, change: impl FnOnce(&mut Connection)) -> Result<Connection, DatabaseError> {
         let permit = self.permit(Update, "database/config/pg").await;
         let change = |found: Option<Connection>| {
-            let new = found.is_none();
-            let mut connection = found.unwrap_or_else(|| Connection::new(Plugin::Postgresql));
-            if new {
-                connection.url = URL.into();
-                connection.username = ADMIN.to_owned();
-                connection.set_password(FIRST.into());
-                connection.allowed_roles = vec!["*".to_owned()];
-            }
+            let mut connection = found.unwrap_or_else(|| match &self.real {
+                Some(case) => case.connection(),
+                None => in_memory(),
+            });
             change(&mut connection);
             Ok(connection)
         };
@@ -161,7 +173,30 @@ impl World {
         self.permit(Create, path).await
     }
 
-    /// The users that leases stand for.
+    /// The names of the users that leases stand for.
+    pub(crate) async fn users(&self) -> Vec<String> {
+        match &self.real {
+            Some(case) => case.existing().await,
+            None => self.leased_users().into_iter().map(|(name, _)| name).collect(),
+        }
+    }
+
+    /// Whether the administrator's first password is good, and how many are.
+    pub(crate) async fn administrators(&self) -> (bool, usize) {
+        match &self.real {
+            Some(case) => (case.lets_in(&case.admin.username, &case.admin.password).await, case.administrators().await),
+            None => (self.databases.lets_in(URL, ADMIN, FIRST), self.databases.users(URL)[ADMIN].passwords.len()),
+        }
+    }
+
+    /// Removes what the case left on a real server.
+    pub(crate) async fn clear(&self) {
+        if let Some(case) = &self.real {
+            case.clear().await;
+        }
+    }
+
+    /// The users in memory that leases stand for.
     pub(crate) fn leased_users(&self) -> Vec<(String, User)> {
         self.databases.users(URL).into_iter().filter(|(name, _)| name.starts_with("v-")).collect()
     }
@@ -175,6 +210,7 @@ impl World {
     pub(crate) async fn tend(&self) {
         // In a process that dies, it fails.
         _ = self.core.tend().await;
+        _ = self.core.leases().settle().await;
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
@@ -197,4 +233,13 @@ impl World {
         }
         panic!("{what} does not come about");
     }
+}
+
+fn in_memory() -> Connection {
+    let mut connection = Connection::new(Plugin::Postgresql);
+    connection.url = URL.into();
+    connection.username = ADMIN.to_owned();
+    connection.set_password(FIRST.into());
+    connection.allowed_roles = vec!["*".to_owned()];
+    connection
 }

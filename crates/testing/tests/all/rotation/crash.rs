@@ -41,7 +41,7 @@ async fn check_always(world: &World, strategy: Strategy, what: &str) {
 }
 
 /// What holds when nothing is under way.
-async fn check_at_rest(world: &World, strategy: Strategy, what: &str) {
+pub(super) async fn check_at_rest(world: &World, strategy: Strategy, what: &str) {
     let view = world.view().await;
     assert_eq!(view.rotation.phase, Phase::Idle, "{what}");
     assert!(view.rotation.claim.is_none() && view.rotation.run.is_none(), "{what}: {:?}", view.rotation);

@@ -2,5 +2,6 @@
 
 mod crash;
 mod fake;
+mod hook;
 mod life;
-mod world;
+pub(crate) mod world;

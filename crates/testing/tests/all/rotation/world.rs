@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use keyturn_core::{
     clock::{ManualClock, SignedDuration},
     core::Core,
+    database::{Connection, DatabaseError},
     door::{Answer, Ask, Credential, Permit},
     kv::{NewVersion, Payload, Reading, Secret, Select, Verdict},
+    mount::{Enable, Engine, MountConfig},
     node::Node,
     policy::Operation,
     rotation::{Phase, RotationError, RotationView, Settings, Strategy},
@@ -27,6 +29,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) faults: Faults,
     pub(crate) fake: Fake,
+    /// Whether targets are the fake, and not connections of the database engine.
+    faked: bool,
     pub(crate) elsewhere: Arc<Elsewhere>,
     pub(crate) token: SecretString,
     pub(crate) node: Arc<Node>,
@@ -35,14 +39,20 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let outer = crash::World::new().await.expect("a world");
+        let mut world = Self::over(crash::World::new().await.expect("a world")).await;
+        world.faked = true;
+        world.core.rotations().connect(Arc::new(world.fake.clone()));
+        world
+    }
+
+    /// One whose targets are connections of the database engine.
+    pub(crate) async fn over(outer: crash::World) -> Self {
         let (clock, elsewhere, token) = (outer.clock.clone(), outer.elsewhere.clone(), outer.root_token.clone());
         let faults = Faults::default();
         let fake = Fake { faults: faults.clone(), ..Fake::default() };
         let node = outer.boot(&faults).await.expect("booted");
         let core = node.core().expect("open");
-        core.rotations().connect(Arc::new(fake.clone()));
-        Self { outer, clock, faults, fake, elsewhere, token, node, core }
+        Self { outer, clock, faults, fake, faked: false, elsewhere, token, node, core }
     }
 
     /// Another process over the same store, after this one died or was ended.
@@ -52,7 +62,9 @@ impl World {
         self.fake.faults = self.faults.clone();
         self.node = self.outer.boot(&self.faults).await.expect("booted");
         self.core = self.node.core().expect("open");
-        self.core.rotations().connect(Arc::new(self.fake.clone()));
+        if self.faked {
+            self.core.rotations().connect(Arc::new(self.fake.clone()));
+        }
         if self.fake.watch.lock().expect("unpoisoned").is_some() {
             self.watch();
         }
@@ -60,6 +72,11 @@ impl World {
 
     pub(crate) async fn permit(&self, operation: Operation, path: &str) -> Permit {
         self.permit_for(&self.token, operation, path).await
+    }
+
+    /// In a process that dies, there may be none.
+    pub(crate) async fn try_permit(&self, operation: Operation, path: &str) -> Option<Permit> {
+        try_permit(&self.core, &self.token, operation, path).await
     }
 
     pub(crate) async fn permit_for(&self, token: &SecretString, operation: Operation, path: &str) -> Permit {
@@ -182,6 +199,11 @@ impl World {
 }
 
 async fn permit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Permit {
+    try_permit(core, token, operation, path).await.expect("admitted")
+}
+
+/// In a process that dies, there may be none.
+pub(crate) async fn try_permit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Option<Permit> {
     let ask = Ask {
         credential: Some(Credential::Token(token)),
         remote: Some(([10, 0, 0, 7], 1000).into()),
@@ -189,7 +211,7 @@ async fn permit(core: &Core, token: &SecretString, operation: Operation, path: &
     };
     let (exchange, admitted) = core.admit(ask).await;
     exchange.conclude(Answer::default()).await.expect("recorded");
-    admitted.expect("admitted")
+    admitted.ok()
 }
 
 /// What the current version of the secret holds.
@@ -218,6 +240,7 @@ impl World {
             clock: self.clock.clone(),
             faults: self.faults.clone(),
             fake: self.fake.clone(),
+            faked: self.faked,
             elsewhere: self.elsewhere.clone(),
             token: self.token.clone(),
             node,
@@ -231,6 +254,39 @@ impl World {
         match self.core.kv().read(permit, None).await.expect("read") {
             Reading::Live(_, payload) => {
                 String::from_utf8(payload.into_json_object().expose_secret().to_vec()).expect("UTF-8")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl World {
+    /// Makes the connection `db`, which rotations know as a target.
+    pub(crate) async fn connect_database(&self, connection: Connection) {
+        let mount = Enable {
+            path: "database/".to_owned(),
+            engine: Engine::Database,
+            description: String::new(),
+            options: [].into(),
+            config: MountConfig::default(),
+            local: false,
+            seal_wrap: false,
+        };
+        let permit = self.permit(Operation::Update, "sys/mounts/database").await;
+        self.core.mounts().enable(permit, mount).await.expect("mounted");
+        let permit = self.permit(Operation::Update, "database/config/db").await;
+        let write = self.core.database().write_connection(permit, true, |_| Ok::<_, DatabaseError>(connection));
+        write.await.expect("written");
+    }
+
+    /// The user name that a version holds.
+    pub(crate) async fn username_of(&self, version: u64) -> String {
+        let permit = self.permit(Operation::Read, "secret/data/app/db").await;
+        match self.core.kv().read(permit, Some(version)).await.expect("read") {
+            Reading::Live(_, payload) => {
+                let text = payload.into_json_object();
+                let fields: serde_json::Value = serde_json::from_slice(text.expose_secret()).expect("JSON");
+                fields["username"].as_str().unwrap_or_default().to_owned()
             }
             other => panic!("{other:?}"),
         }
