@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Measures credentials of databases, their leases and what rotations cost reads, and prints tables in Markdown.
+"""Measures credentials of databases, their leases, rotations at rest and what rotations cost reads; prints tables in
+Markdown.
 
-    benches/database.py [--binary PATH] [--only credentials|leases|tracking] [--leases N] [--quick]
+    benches/database.py [--binary PATH] [--only credentials|leases|rotations|tracking] [--leases N] [--rotations N]
+                        [--quick]
 
 Needs wrk, PostgreSQL and Redis (Debian: wrk, postgresql, redis-server), psycopg (compat/requirements.txt), and the
 server in the profile that users run (cargo build --release --bin keyturn). Databases and server run on loopback, in
@@ -224,6 +226,16 @@ def prepare(binary, data, target):
     server.stop()
 
 
+def table(what, rows):
+    """Prints what was measured before and after restarts."""
+    print(f"| {what} | start to the first secret read, ms | resident MiB | % of a processor at rest |")
+    print("|---|---:|---:|---:|")
+    for name, first, memory, rest in rows:
+        cells = [f"{value:.{digits}f}" if value is not None else "" for value, digits in
+                 ((first, 0), (memory, 0), (rest, 2))]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
 def measure_leases(binary, work, target, count, pause):
     """Issues, cuts the power, revokes, cuts the power again, and prints what that took."""
     data, rows = work / "leases", []
@@ -252,16 +264,68 @@ def measure_leases(binary, work, target, count, pause):
     seconds, _ = cleared[0]
     users = len(target.connect().acl_list()) - 1
     print(f"\nLeases of {TARGETS} connections to one Redis, issued at {rate:,.0f} a second by `wrk -t1 -c64`:\n")
-    print("| leases | start to the first secret read, ms | resident MiB | % of a processor at rest |")
-    print("|---|---:|---:|---:|")
-    for name, first, memory, rest in rows:
-        cells = [f"{value:.{digits}f}" if value is not None else "" for value, digits in
-                 ((first, 0), (memory, 0), (rest, 1))]
-        print(f"| {name} | " + " | ".join(cells) + " |")
+    table("leases", rows)
     print(f"\nRevoking all by their prefix: answered after {answered:.2f} s; after the restart all were revoked in "
           f"{seconds:.0f} s, {active / seconds:,.0f} a second; {users} users left in Redis.")
     print(f"Reads of a secret by one connection meanwhile: {reads:,.0f} a second, p50 {half:,.0f} µs, p99 {tail:,.0f} "
           f"µs; afterwards {calm[0]:,.0f}, {calm[1]:,.0f} µs, {calm[2]:,.0f} µs.")
+    server.stop()
+
+
+SECRETS = ("POST", "secret/data/m/%07d", '{"data":{"password":"pppppppppppppppppppppppppppppppp"}}', "secret/metadata/m")
+ROTATIONS = ("POST", "sys/rotation/secret/m/%07d", '{"strategy":"generated","schedule":"24h"}', "sys/rotation")
+POUR = """
+local n = {first} - 1
+local headers = {{["Content-Type"] = "application/json", ["X-Vault-Token"] = "{token}"}}
+request = function()
+  n = n + 1
+  return wrk.format("{method}", string.format("/v1/{path}", n), headers, [[{body}]])
+end
+"""
+
+
+def pour(server, work, kind, count):
+    """Makes things of a kind, numbered from 0 on, until there are so many; gives how many there are. A round begins a
+    little before the end of the last, where some requests were cut off."""
+    method, path, body, listing = kind
+    script, there = work / "pour.lua", 0
+    while there < count:
+        script.write_text(POUR.format(first=max(0, there - 256), token=http.TOKEN, method=method, path=path, body=body))
+        wrk(server, 64, 3, script)
+        there = len(call(server, "LIST", listing)["data"]["keys"])
+    return there
+
+
+def rotations(binary, work, options):
+    """Many rotations that are scheduled and not due: the processor at rest, memory, restart."""
+    count, pause = (2_000, 3) if options.quick else (options.rotations, 30)
+    data, rows = work / "rotations", []
+    server = dev(binary, data)
+    call(server, "POST", http.READ, {"data": {"username": "app", "password": "p" * 32}})
+    server.stop()
+    server, first = start(binary, data)
+    rows.append(("none", first, server.rss_mib(), idle(server, pause / 3)))
+    pour(server, work, SECRETS, count)
+    there = pour(server, work, ROTATIONS, count)
+    time.sleep(3)
+    rows.append((f"{there:,}, just set up", None, server.rss_mib(), idle(server, pause)))
+    power_cut(server)
+    server, first = start(binary, data)
+    at_once = server.rss_mib()
+    time.sleep(3)
+    rows.append((f"{there:,}, after `kill -9`", first, at_once, idle(server, pause)))
+    path = "sys/rotation/secret/m/0000000"
+    view = call(server, "GET", path)["data"]
+    if view["state"] != "idle" or not view["next_rotation_time"]:
+        raise SystemExit(f"the rotations are not what they should be: {view}")
+    begun = time.perf_counter()
+    call(server, "POST", path.replace("rotation", "rotation-run", 1))
+    while call(server, "GET", path)["data"]["rotations"] == 0:
+        time.sleep(0.001)
+    took = (time.perf_counter() - begun) * 1000
+    print(f"\nRotations that are scheduled every 24 hours (`generated`); at rest for {pause} seconds:\n")
+    table("rotations", rows)
+    print(f"\nOne of them, asked for, was done in {took:.0f} ms.")
     server.stop()
 
 
@@ -290,7 +354,7 @@ def tracking(binary, work, options):
     server.stop()
 
 
-PARTS = {"credentials": credentials, "leases": leases, "tracking": tracking}
+PARTS = {"credentials": credentials, "leases": leases, "rotations": rotations, "tracking": tracking}
 
 
 def main():
@@ -298,6 +362,7 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, default=http.RELEASE / "keyturn", help="the server to measure")
     parser.add_argument("--only", choices=list(PARTS), help="one part alone")
     parser.add_argument("--leases", type=int, default=100_000, metavar="N", help="at least so many leases")
+    parser.add_argument("--rotations", type=int, default=100_000, metavar="N", help="at least so many rotations")
     parser.add_argument("--quick", action="store_true", help="short rounds, for a look rather than a figure")
     options = parser.parse_args()
     if not shutil.which("wrk"):

@@ -50,7 +50,7 @@ class Secret:
         """Reads it."""
         data = self.client.secrets.kv.v2.read_secret_version(self.name, mount_point="secret",
                                                              raise_on_deleted_version=True)["data"]
-        self.version, self.credential = data["metadata"]["version"], data["data"]
+        self.now = data["metadata"]["version"], data["data"]["username"], data["data"]["password"]
 
     def run(self):
         """Reads it until it is over."""
@@ -69,7 +69,6 @@ class SqlAlchemy:
         self.engine = sqlalchemy.create_engine(
             f"postgresql+psycopg://{database.host}:{database.port}/postgres", pool_size=CONNECTIONS, max_overflow=0)
         event.listen(self.engine, "do_connect", self.log_in)
-        event.listen(self.engine, "connect", self.note)
         event.listen(self.engine, "checkout", self.look)
         self.queries, self.users, self.failures = 0, set(), []
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(CONNECTIONS)]
@@ -78,16 +77,11 @@ class SqlAlchemy:
 
     def log_in(self, _dialect, record, _arguments, options):
         """Each new connection logs in with what the secret holds now."""
-        record.info["opening"] = self.secret.version
-        options |= {"user": self.secret.credential["username"], "password": self.secret.credential["password"]}
-
-    def note(self, _connection, record):
-        """Remembers which version a connection logged in with."""
-        record.info["version"] = record.info.pop("opening", self.secret.version)
+        record.info["version"], options["user"], options["password"] = self.secret.now
 
     def look(self, _connection, record, _proxy):
         """A connection of an earlier version is replaced before it is used again."""
-        if record.info["version"] != self.secret.version:
+        if record.info["version"] != self.secret.now[0]:
             raise sqlalchemy.exc.DisconnectionError("its credential is replaced")
 
     def run(self):
