@@ -119,6 +119,13 @@ class Rust:
         self.queries, self.users = int(queries), set(users.split())
 
 
+def is_connected(database, application):
+    """Whether an application has a session that has asked something."""
+    with database.connect() as admin:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'SELECT session_user%%'"
+        return admin.execute(asked, [application]).fetchone()[0] > 0
+
+
 def test_no_query_fails_in_fifty_rotations(server, client, limited, target, names, postgresql, rust_application):
     name, users, role = names
     query(postgresql, (), f"CREATE ROLE {role}")
@@ -159,6 +166,7 @@ def test_a_pool_that_holds_on_is_named_and_served(server, client, limited, targe
     assert ask() == users[0]
     try:
         application = Rust(rust_application, server, limited(policy).token, name, postgresql)
+        wait_until("the other one queries", lambda: is_connected(postgresql, "pooled"))
         client.write(f"sys/rotation-run/secret/{name}")
         identity = f"accessor/{stubborn.auth.token.lookup_self()['data']['accessor']}"
 
