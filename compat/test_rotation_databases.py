@@ -26,7 +26,8 @@ def target(client):
 
     def add(database):
         plugin, url = PLUGINS[database.engine]
-        settings = {"plugin_name": plugin, "username": database.user, "password": database.password}
+        settings = {"plugin_name": plugin, "username": database.user, "password": database.password,
+                    "allowed_roles": "*"}
         if database.engine == "redis":
             settings |= {"host": database.host, "port": database.port}
         else:

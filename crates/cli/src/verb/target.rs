@@ -90,7 +90,8 @@ struct AddArgs {
     /// Read the password from a file
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// A role that may use it, or a pattern such as app-*, once for each; without any, none
+    /// A role or a rotation's user that may use it, or a pattern such as app-*, once for each; a new target without
+    /// any is for all
     #[arg(long = "allowed-role", value_name = "ROLE")]
     allowed_roles: Vec<String>,
     /// Keep it without trying it
@@ -129,8 +130,8 @@ struct Connection<'a> {
     connection_url: &'a str,
     username: &'a str,
     password: &'a str,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    allowed_roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_roles: Option<&'a [String]>,
     verify_connection: bool,
 }
 
@@ -154,15 +155,18 @@ fn add(args: &AddArgs, client: &Client) -> Result<(), Failure> {
     let stdin = PathBuf::from("-");
     let file = if args.password_stdin { Some(&stdin) } else { args.password_file.as_ref() };
     let password = credential("the administrator's password", file.map(PathBuf::as_path))?;
+    let path = args.mount.path("config", &args.name);
+    let roles = (!args.allowed_roles.is_empty()).then_some(args.allowed_roles.as_slice());
+    let for_all = roles.is_none() && is_new(client, &path)?;
+    let all = ["*".to_owned()];
     let connection = Connection {
         plugin_name: args.engine.plugin(),
         connection_url: &args.url,
         username: &args.username,
         password: password.expose_secret(),
-        allowed_roles: &args.allowed_roles,
+        allowed_roles: roles.or(for_all.then_some(&all)),
         verify_connection: !args.no_verify,
     };
-    let path = args.mount.path("config", &args.name);
     let reply = match client.post(&path, &connection) {
         Err(error) if error.is_not_found() => {
             let mount = super::bare(&args.mount.mount);
@@ -178,7 +182,22 @@ fn add(args: &AddArgs, client: &Client) -> Result<(), Failure> {
             note(&format!("warning: {}", cell(warning)));
         }
     }
+    if for_all {
+        note(&format!(
+            "every role and rotation may use {} (allowed_roles = *): --allowed-role with a name or a pattern bounds that",
+            args.name
+        ));
+    }
     Ok(output::print_line(&format!("target {} added", args.name))?)
+}
+
+/// Whether nobody has set up the target yet, or its mount.
+fn is_new(client: &Client, path: &str) -> Result<bool, Failure> {
+    match client.get(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.is_not_found() => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn list(client: &Client, mount: &MountArg, format: Format) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Targets by name, for rotations of secrets: a target is a connection of the mount `database/`, or of another one if the
-//! name says so (`mount/connection`). Without `allowed_roles` it is for all rotations, for whose paths a policy has to be given; with some,
-//! they must allow the principals.
+//! name says so (`mount/connection`). Its `allowed_roles` must allow the principals, as they must allow a role: without any,
+//! it is for no rotation.
 
 use std::sync::Arc;
 
@@ -42,11 +42,12 @@ impl Connections for NamedTargets {
                 DatabaseError::Store(error) => error.into(),
                 error => ConnectionError::Refused(error.to_string()),
             })?;
-            let refused = |principal: &&String| !connection.allowed_roles.is_empty() && !connection.allows(principal);
-            match principals.iter().find(refused) {
-                Some(principal) => {
-                    Err(ConnectionError::Refused(format!("its allowed_roles do not allow {principal:?}")))
-                }
+            match principals.iter().find(|principal| !connection.allows(principal)) {
+                Some(principal) => Err(ConnectionError::Refused(format!(
+                    "its allowed_roles do not allow {principal:?}: write allowed_roles with that name, a pattern, or * for \
+                     all, to {}config/{}",
+                    mount.path, place.name
+                ))),
                 None => Ok(using.into_opened()),
             }
         })
