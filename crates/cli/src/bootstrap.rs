@@ -15,6 +15,7 @@ use keyturn_core::{
 use keyturn_server::{
     api::{Api, ApiSettings},
     audit_device::Devices,
+    hook_command::Commands,
     limits::Limits,
     outbound::Http,
     shutdown::{Reloads, ShutdownSignal},
@@ -126,6 +127,7 @@ pub(crate) async fn start(
     storage: &StorageConfig,
     seal: &SealConfig,
     devices: Vec<ConfiguredDevice>,
+    commands: Commands,
     options: NodeOptions,
     alerts: AlertConfig,
 ) -> Result<Arc<Node>, StartError> {
@@ -140,7 +142,7 @@ pub(crate) async fn start(
     let surroundings = Surroundings {
         clock,
         devices: Arc::new(Devices),
-        outbound: Arc::new(Http::default()),
+        outbound: Arc::new(Http::with_commands(commands)),
         targets: Arc::new(Engines),
         alerts,
     };

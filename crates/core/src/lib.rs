@@ -2,7 +2,7 @@
 //!
 //! This crate knows no HTTP, no SQL, no disk and no network. What it needs from the outside it names as traits:
 //! [`storage::Storage`], [`barrier::Barrier`], [`seal::Seal`], [`audit::Device`], [`clock::Clock`],
-//! [`outbound::Outbound`], [`target::Targets`].
+//! [`outbound::Outbound`], [`hook_command::HookCommands`], [`target::Targets`].
 //!
 //! Reading order: [`node`] is the server's state, sealed or not; [`core::Core`] is the open store; [`door`] is how a
 //! request gets a permit; [`kv`], [`database`], [`token`], [`mount`], [`policies`], [`login`], [`identity`],
@@ -24,6 +24,7 @@ pub mod database;
 pub mod device_login;
 pub mod door;
 pub mod duration;
+pub mod hook_command;
 pub mod identity;
 pub mod key_rotation;
 mod keys;

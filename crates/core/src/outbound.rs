@@ -4,6 +4,7 @@
 //! time and size and speaks TLS.
 
 use crate::{
+    hook_command::{HookCommands, NoCommands},
     secret::{SecretBytes, SecretString},
     storage::BoxFuture,
 };
@@ -94,4 +95,9 @@ pub trait Outbound: Send + Sync {
 
     /// The service account of the pod that this process runs in; `None` outside of a cluster.
     fn service_account(&self) -> BoxFuture<'_, Option<ServiceAccount>>;
+
+    /// The programs that rotations may run; none unless somebody configures them.
+    fn commands(&self) -> &dyn HookCommands {
+        &NoCommands
+    }
 }

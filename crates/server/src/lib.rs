@@ -5,6 +5,7 @@ pub mod audit_device;
 pub mod aws;
 mod client_certificate;
 pub mod doppler;
+pub mod hook_command;
 pub mod limits;
 pub mod listener;
 pub mod outbound;

@@ -7,6 +7,7 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use keyturn_core::{
+    hook_command::HookCommands,
     outbound::{Body, Credential, MAX_REPLY, Outbound, OutboundError, Reply, Request, ServiceAccount},
     secret::{SecretBytes, SecretString},
     storage::BoxFuture,
@@ -18,6 +19,8 @@ use ureq::{
     http::{HeaderValue, Response, header},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
+
+use crate::hook_command::Commands;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the whole exchange.
@@ -45,11 +48,20 @@ const MAX_POD_FILE: u64 = 256 * 1024;
 #[derive(Debug)]
 pub struct Http {
     slots: Arc<Semaphore>,
+    commands: Commands,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self::with_commands(Commands::default())
+    }
+}
+
+impl Http {
+    /// The way out, with programs that rotations may run.
+    #[must_use]
+    pub fn with_commands(commands: Commands) -> Self {
+        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), commands }
     }
 }
 
@@ -74,6 +86,10 @@ impl Outbound for Http {
             let (ca_pem, token) = tokio::task::spawn_blocking(read).await.ok().flatten()?;
             Some(ServiceAccount { ca_pem, token: SecretString::from(token.trim()) })
         })
+    }
+
+    fn commands(&self) -> &dyn HookCommands {
+        &self.commands
     }
 }
 

@@ -2,14 +2,48 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use keyturn_core::{
+    hook_command::{CommandError, CommandReply, HookCommands, HookEvent},
     outbound::{Outbound, OutboundError, Reply, Request, ServiceAccount},
     secret::SecretBytes,
     storage::BoxFuture,
 };
+
+/// What a command does that a test invents.
+type Invented = Arc<dyn Fn(HookEvent<'_>) -> BoxFuture<'static, Ran> + Send + Sync>;
+
+/// How a command went.
+type Ran = Result<CommandReply, CommandError>;
+
+/// Commands by name.
+#[derive(Default)]
+struct InventedCommands(Mutex<HashMap<String, Invented>>);
+
+impl fmt::Debug for InventedCommands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InventedCommands")
+    }
+}
+
+impl HookCommands for InventedCommands {
+    fn timeout(&self, name: &str) -> Option<Duration> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name);
+        known.then_some(Duration::from_secs(60))
+    }
+
+    fn run<'a>(&'a self, name: &'a str, event: HookEvent<'a>) -> BoxFuture<'a, Ran> {
+        let command = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        Box::pin(async move {
+            let command = command.ok_or_else(|| CommandError::Unknown(name.to_owned()))?;
+            command(event).await
+        })
+    }
+}
 
 /// Answers to requests as a test has set them, and remembers the requests. A URL that has no answer cannot be reached.
 #[derive(Debug, Default)]
@@ -17,6 +51,7 @@ pub struct Elsewhere {
     answers: Mutex<HashMap<String, (u16, Vec<u8>)>>,
     asked: Mutex<Vec<Request>>,
     account: Mutex<Option<ServiceAccount>>,
+    commands: InventedCommands,
 }
 
 impl Elsewhere {
@@ -33,6 +68,16 @@ impl Elsewhere {
     /// Puts the process into a pod.
     pub fn set_service_account(&self, account: Option<ServiceAccount>) {
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) = account;
+    }
+
+    /// Configures a command for the steps of rotations.
+    pub fn command(&self, name: &str, run: impl Fn(HookEvent<'_>) -> BoxFuture<'static, Ran> + Send + Sync + 'static) {
+        self.commands.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::new(run));
+    }
+
+    /// Takes a command out of the configuration.
+    pub fn forget_command(&self, name: &str) {
+        self.commands.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// The requests so far.
@@ -64,5 +109,9 @@ impl Outbound for Elsewhere {
     fn service_account(&self) -> BoxFuture<'_, Option<ServiceAccount>> {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move { account })
+    }
+
+    fn commands(&self) -> &dyn HookCommands {
+        &self.commands
     }
 }

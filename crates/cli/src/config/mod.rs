@@ -9,13 +9,14 @@ mod audit;
 mod aws;
 mod doppler;
 mod reader;
+mod rotation;
 mod sections;
 mod units;
 
 use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use keyturn_core::alert::{Condition, Rule, Severity};
-use keyturn_server::{api::ApiSettings, limits::Limits};
+use keyturn_server::{api::ApiSettings, hook_command::HookCommand, limits::Limits};
 use toml::de::DeTable;
 
 use self::reader::{Problems, Section};
@@ -81,6 +82,8 @@ pub(crate) struct AlertWebhookConfig {
     pub(crate) conditions: Vec<Condition>,
     /// Whether it is told when something is over.
     pub(crate) resolved: bool,
+    /// The programs that rotations may run, by name.
+    pub(crate) hooks: BTreeMap<String, HookCommand>,
 }
 
 /// Where sealed records are kept.

@@ -4,6 +4,7 @@
 //! would have been allowed.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     net::SocketAddr,
     ops::{Range, RangeInclusive},
@@ -240,6 +241,50 @@ impl<'a, 'i> Section<'a, 'i> {
         }
         self.problems.note(found.span(), format!("`{key}` must be a section: write {}", schema.section));
         None
+    }
+
+    /// Reads each of the tables `[key.NAME]`, whose names are the writer's own.
+    pub(super) fn named_tables<T>(
+        &mut self,
+        key: &'static str,
+        schema: &'static Schema,
+        mut read: impl FnMut(&str, Section<'_, 'i>) -> Option<T>,
+    ) -> BTreeMap<String, T> {
+        let Some(found) = self.get(key) else { return BTreeMap::new() };
+        let Some(tables) = found.get_ref().as_table() else {
+            self.problems.note(found.span(), format!("`{key}` must be sections: write {}", schema.section));
+            return BTreeMap::new();
+        };
+        let mut all = BTreeMap::new();
+        for (name, item) in tables {
+            let name = name.get_ref();
+            match item.get_ref().as_table() {
+                Some(table) => {
+                    let value = read(name, Section::new(schema, table, item.span(), self.problems));
+                    all.extend(value.map(|value| (name.to_string(), value)));
+                }
+                None => self.problems.note(item.span(), format!("`{key}` must be sections: write {}", schema.section)),
+            }
+        }
+        all
+    }
+
+    /// Texts, each of which `fits`.
+    pub(super) fn texts(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        fits: impl Fn(usize, &str) -> bool,
+    ) -> Option<At<Vec<String>>> {
+        self.value(key, |value| {
+            let texts = value.as_array().and_then(|array| {
+                let text = |(index, item): (usize, &Spanned<DeValue<'_>>)| {
+                    item.get_ref().as_str().filter(|text| fits(index, text)).map(str::to_owned)
+                };
+                array.iter().enumerate().map(text).collect::<Option<Vec<_>>>()
+            });
+            texts.ok_or_else(|| allowed.to_owned())
+        })
     }
 
     /// Reads each of the tables `[[key]]`.

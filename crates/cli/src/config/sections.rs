@@ -9,11 +9,12 @@ use super::{
     Config, KeySource, ListenerConfig, LogConfig, LogFormat, SealConfig, StorageConfig, TlsFiles, alerts, audit, aws,
     doppler,
     reader::{At, Schema, Section},
+    rotation,
 };
 
 pub(super) static TOP: Schema = Schema {
     section: "",
-    keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws", "doppler", "alerts"],
+    keys: &["storage", "listener", "seal", "audit", "limits", "log", "aws", "doppler", "alerts", "rotation"],
 };
 pub(super) static STORAGE: Schema = Schema { section: "[storage]", keys: &["type", "path", "cache_size"] };
 pub(super) static LISTENER: Schema = Schema {
@@ -66,8 +67,9 @@ pub(super) fn read(mut top: Section<'_, '_>) -> Option<Config> {
     let aws = top.table("aws", &aws::AWS).map(aws::read).unwrap_or_default();
     let doppler = top.table("doppler", &doppler::DOPPLER).map(doppler::read).unwrap_or_default();
     let alerts = top.table("alerts", &alerts::ALERTS).map_or_else(alerts::defaults, alerts::read);
+    let hooks = top.table("rotation", &rotation::ROTATION).map(rotation::read).unwrap_or_default();
     let api = ApiSettings { aws, doppler };
-    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, api, alerts })
+    Some(Config { storage: storage?, listeners, seal: seal?, open_ceremonies, audit, limits, log, api, alerts, hooks })
 }
 
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use super::{reader::Schema, *};
 
 const DOC: &str = include_str!("../../../../docs/configuration.md");
 
-static SCHEMAS: [&Schema; 15] = [
+static SCHEMAS: [&Schema; 17] = [
     &sections::TOP,
     &sections::STORAGE,
     &sections::LISTENER,
@@ -22,6 +22,8 @@ static SCHEMAS: [&Schema; 15] = [
     &alerts::ALERTS,
     &alerts::RULE,
     &alerts::WEBHOOK,
+    &rotation::ROTATION,
+    &rotation::HOOK,
 ];
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -59,7 +61,7 @@ fn an_unknown_key_is_refused_with_its_place_and_what_is_allowed() {
         problems("[storage]\ntype = \"memory\"\n[logs]\n"),
         [
             "keyturn.toml:3:2: unknown key `logs` at the top; allowed: storage, listener, seal, audit, limits, log, aws, doppler, \
-             alerts"
+             alerts, rotation"
         ]
     );
 }
@@ -219,6 +221,53 @@ fn paths_start_at_the_file_and_never_name_a_device() {
     );
     let config = parse(text).expect("config");
     assert_eq!(config.audit[0].options["file_path"], "./discard");
+}
+
+#[test]
+fn a_hook_is_a_program_with_what_is_around_it() {
+    let text = "[rotation.hook.crm]\ncommand = [\"/usr/bin/rotate\", \"crm\"]\ntimeout = \"2m\"\ndirectory = \"hooks\"\n\
+                environment = [\"HOME\", \"AWS_REGION=eu-west-1\", \"EMPTY=\"]\n\
+                [rotation.hook.other]\ncommand = [\"/bin/other\"]\n";
+    let hooks =
+        Config::parse(Path::new("/etc/keyturn/keyturn.toml"), &format!("{MEMORY}{text}")).expect("config").hooks;
+    let own = |text: &str| text.to_owned();
+    assert_eq!(
+        hooks["crm"],
+        HookCommand {
+            command: vec![own("/usr/bin/rotate"), own("crm")],
+            timeout: Duration::from_secs(120),
+            directory: PathBuf::from("/etc/keyturn/hooks"),
+            environment: vec![
+                (own("HOME"), None),
+                (own("AWS_REGION"), Some(own("eu-west-1"))),
+                (own("EMPTY"), Some(String::new())),
+            ],
+        }
+    );
+    let other = &hooks["other"];
+    assert_eq!((other.timeout, &*other.directory), (Duration::from_secs(30), Path::new("/")));
+    assert!(other.environment.is_empty());
+    for (text, told) in [
+        ("[rotation.hook.a]", "keyturn.toml:3:1: rotation.hook.NAME.command is missing"),
+        ("[rotation.hook.a]\ncommand = []", "keyturn.toml:4:11: rotation.hook.NAME.command is empty"),
+        ("[rotation.hook.a]\ncommand = \"/bin/true\"", "the first an absolute path"),
+        ("[rotation.hook.a]\ncommand = [\"true\"]", "keyturn.toml:4:11: rotation.hook.NAME.command is"),
+        ("[rotation.hook.\"a b\"]\ncommand = [\"/bin/true\"]", "letters, digits, - and _"),
+        (
+            "[rotation.hook.a]\ncommand = [\"/bin/true\"]\ntimeout = \"1h\"",
+            "keyturn.toml:5:11: rotation.hook.NAME.timeout",
+        ),
+        ("[rotation.hook.a]\ncommand = [\"/bin/true\"]\nenvironment = [\"A B\"]", "rotation.hook.NAME.environment"),
+        (
+            "[rotation.hook.a]\ncommand = [\"/bin/true\"]\nenvironment = [\"KEYTURN_HOOK_STEP=x\"]",
+            "rotation.hook.NAME.environment",
+        ),
+        ("[rotation.hook.a]\ncommand = [\"/bin/true\"]\nshell = true", "unknown key `shell`"),
+        ("[rotation]\nhook = 1", "must be sections: write [rotation.hook.NAME]"),
+    ] {
+        let found = problems(&format!("{MEMORY}{text}\n"));
+        assert!(found.len() == 1 && found[0].contains(told), "{text}: {found:?}");
+    }
 }
 
 #[test]

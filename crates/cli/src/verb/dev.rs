@@ -13,7 +13,7 @@ use keyturn_core::{
     node::{Node, NodeOptions},
     secret::SecretString,
 };
-use keyturn_server::{api::ApiSettings, limits::Limits};
+use keyturn_server::{api::ApiSettings, hook_command::Commands, limits::Limits};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -82,8 +82,8 @@ impl Dev {
         let address = bound.first().map_or(self.listen, |bound| bound.address);
         let (storage, seal, kept) = self.keeping()?;
         let devices = bootstrap::open_audit(&self.audit()).await?;
-        let node =
-            bootstrap::start(&storage, &seal, devices.clone(), NodeOptions::default(), AlertConfig::default()).await?;
+        let (options, alerts) = (NodeOptions::default(), AlertConfig::default());
+        let node = bootstrap::start(&storage, &seal, devices.clone(), Commands::default(), options, alerts).await?;
         let kept = if node.status().initialized { kept.again() } else { kept };
         let token = prepare(&node, self.root_token.clone()).await?;
         let ready = Ready::new(node, devices, bound, Limits::default(), ApiSettings::default())?;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use keyturn_core::{alert::AlertConfig, node::NodeOptions};
+use keyturn_server::hook_command::Commands;
 
 use crate::{
     alerting,
@@ -67,7 +68,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let devices = bootstrap::open_audit(&config.audit).await?;
     let options = NodeOptions { open_ceremonies: config.open_ceremonies };
     let alerts = AlertConfig { certificates: Some(serving::certificates(&bound)), ..alerts };
-    let node = bootstrap::start(&config.storage, &config.seal, devices.clone(), options, alerts).await?;
+    let commands = Commands::new(config.hooks);
+    let node = bootstrap::start(&config.storage, &config.seal, devices.clone(), commands, options, alerts).await?;
     bootstrap::report_state(&node.status());
     Ready::new(node, devices, bound, config.limits, config.api)?.serve().await;
     Ok(())

@@ -206,7 +206,18 @@ impl Inner {
     }
 
     /// Does something to the target with the credentials at hand.
-    async fn act(&self, held: &Held, act: Act) -> Result<(), StepError> {
+    async fn act(&self, held: &mut Held, act: Act) -> Result<(), StepError> {
+        let least = 2 * strategies::bound(self, &held.rotation.settings).as_secs();
+        if least > CLAIM {
+            let until = clock::after(self.store.now(), least);
+            if let Some(claim) = &mut held.rotation.claim {
+                claim.until = until;
+            }
+            held.rotation.wake = Some(until);
+            if !self.keep(held).await? {
+                return Err(StepError::Lost);
+            }
+        }
         let acting = self.acting(held).await?;
         strategies::perform(self, &acting, act).await
     }

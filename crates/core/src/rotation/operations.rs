@@ -12,6 +12,7 @@ use crate::{
     clock::Timestamp,
     consumers::Readers,
     door::Permit,
+    hook_command::CommandError,
     keys,
     kv::{KvError, RotatingError, Site, check_name},
     mount::Engine,
@@ -147,6 +148,10 @@ impl Rotations {
     ) -> Result<bool, RotationError> {
         if settings.strategy.has_target() {
             self.0.target(&settings.target, &settings.users).await.map_err(StepError::from)?;
+        }
+        let command = settings.hook.as_ref().map(|hook| &hook.command).filter(|command| !command.is_empty());
+        if let Some(name) = command.filter(|name| self.0.outbound.commands().timeout(name).is_none()) {
+            return Err(RotationError::Refused(CommandError::Unknown(name.clone()).to_string()));
         }
         let now = self.0.store.now();
         let is_new = found.is_none();

@@ -80,15 +80,18 @@ pub enum AtMax {
     Revoke,
 }
 
-/// Somebody else's endpoint.
+/// Somebody else's endpoint, or program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
-    /// An absolute `https` or `http` URL.
+    /// An absolute `https` or `http` URL; empty: a command.
     pub url: String,
     /// The certificates that the server's must lead back to, in PEM; empty: the system's.
     pub ca_pem: String,
     /// How the hook knows the secret: its ARN, or `mount/name`.
     pub secret_id: String,
+    /// Instead of a URL, the name of a command in the server's configuration; empty: none.
+    #[serde(default)]
+    pub command: String,
 }
 
 /// What is asked for.

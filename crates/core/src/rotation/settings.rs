@@ -56,9 +56,13 @@ pub enum SettingsError {
     Fields,
     /// No hook, or none that can be asked.
     #[error(
-        "strategy hook needs hook_url, an absolute http or https URL of at most {MAX_URL} bytes without a password"
+        "strategy hook needs hook_url, an absolute http or https URL of at most {MAX_URL} bytes without a password, or \
+         hook_command, the name of a command in the server's configuration"
     )]
     Hook,
+    /// Two hooks.
+    #[error("hook_url and hook_command are both there; set one of them to the empty text")]
+    TwoHooks,
 }
 
 impl Settings {
@@ -157,6 +161,8 @@ impl Settings {
             Some(_) if self.strategy != Strategy::Hook => {
                 Err(SettingsError::Unused { strategy: self.strategy.name(), field: "hook_url" })
             }
+            Some(hook) if !hook.command.is_empty() && !hook.url.is_empty() => Err(SettingsError::TwoHooks),
+            Some(hook) if !hook.command.is_empty() => check_name("hook_command", &hook.command),
             Some(hook) => {
                 let rest = hook.url.strip_prefix("https://").or_else(|| hook.url.strip_prefix("http://"));
                 // A password in a URL would be shown to whoever may see the rotation.
@@ -224,6 +230,18 @@ mod tests {
             let hook = super::super::Hook { url: url.to_owned(), ..Default::default() };
             let settings = Settings { hook: Some(hook), ..Settings::new(Strategy::Hook) };
             assert_eq!(settings.check().is_ok(), fits, "{url}");
+        }
+        let both = super::super::Hook { url: "http://h".to_owned(), command: "c".to_owned(), ..Default::default() };
+        for (hook, outcome) in [
+            (super::super::Hook { url: String::new(), ..both.clone() }, Ok(())),
+            (
+                super::super::Hook { url: String::new(), command: "a\nb".to_owned(), ..both.clone() },
+                Err(SettingsError::Name("hook_command")),
+            ),
+            (both, Err(SettingsError::TwoHooks)),
+        ] {
+            let settings = Settings { hook: Some(hook), ..Settings::new(Strategy::Hook) };
+            assert_eq!(settings.check(), outcome);
         }
         assert_eq!(Settings::new(Strategy::Hook).check(), Err(SettingsError::Hook));
         assert_eq!(Settings::new(Strategy::Generated).check(), Ok(()));

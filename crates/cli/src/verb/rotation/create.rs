@@ -14,6 +14,7 @@ Examples:
   keyturn rotation create secret/prod/cache --target redis --strategy dual-credential --user app --owner-role app \\
       --schedule '30 3 * * 1' --time-zone Europe/Berlin
   keyturn rotation create secret/prod/session-key --strategy generated --every 7d
+  keyturn rotation create secret/prod/crm --strategy hook --hook-command crm --hook-secret-id prod/crm --every 30d
   keyturn rotation create secret/prod/db --every 12h
 
 If the secret holds no credential of the users yet, one is made at the target and written to its fields `username` and
@@ -74,6 +75,9 @@ pub(super) struct Args {
     /// For the strategy hook: the URL that is told of each step
     #[arg(long, value_name = "URL")]
     hook_url: Option<String>,
+    /// For the strategy hook: the name of a command in the server's configuration, in place of the URL
+    #[arg(long, value_name = "NAME", conflicts_with = "hook_url")]
+    hook_command: Option<String>,
     /// For the strategy hook: how it knows the secret, if not by MOUNT/NAME
     #[arg(long, value_name = "ARN")]
     hook_secret_id: Option<String>,
@@ -101,6 +105,7 @@ impl Args {
             ("username_field", &self.username_field),
             ("password_field", &self.password_field),
             ("hook_url", &self.hook_url),
+            ("hook_command", &self.hook_command),
             ("hook_secret_id", &self.hook_secret_id),
         ];
         let given =

@@ -17,6 +17,9 @@ use crate::{
     target::{Login, Principal, Target},
 };
 
+/// What an act may take on top of what its hook may.
+const MARGIN: Duration = Duration::from_secs(5);
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -52,9 +55,16 @@ impl Acting<'_> {
     }
 }
 
+/// How long an act may take at the most. Of what takes longer than half a claim, the claim has to be made longer first.
+pub(super) fn bound(inner: &Inner, settings: &Settings) -> Duration {
+    let least = Duration::from_secs(CLAIM / 2);
+    // The first act of a hook are two of its steps.
+    hook::patience(inner, settings).map_or(least, |patience| least.max(2 * patience + MARGIN))
+}
+
 /// Does it, in less time than the claim holds.
 pub(super) async fn perform(inner: &Inner, acting: &Acting<'_>, act: Act) -> Result<(), StepError> {
-    let bound = Duration::from_secs(CLAIM / 2);
+    let bound = bound(inner, acting.settings);
     match tokio::time::timeout(bound, choose(inner, acting, act)).await {
         Ok(done) => done,
         Err(_) => Err(StepError::Again(format!("it took longer than {} seconds", bound.as_secs()))),

@@ -111,16 +111,22 @@ fn change(settings: &mut Settings, fields: &Fields<'_>) -> Result<(), Failure> {
 }
 
 fn change_hook(settings: &mut Settings, fields: &Fields<'_>) -> Result<(), Failure> {
-    let given = [fields.text("hook_url")?, fields.text("hook_ca_pem")?, fields.text("hook_secret_id")?];
+    let given = [
+        fields.text("hook_url")?,
+        fields.text("hook_ca_pem")?,
+        fields.text("hook_secret_id")?,
+        fields.text("hook_command")?,
+    ];
     if given.iter().all(Option::is_none) {
         return Ok(());
     }
-    let [url, ca_pem, secret_id] = given;
+    let [url, ca_pem, secret_id, command] = given;
     let before = settings.hook.take().unwrap_or_default();
     settings.hook = Some(Hook {
         url: url.unwrap_or(before.url),
         ca_pem: ca_pem.unwrap_or(before.ca_pem),
         secret_id: secret_id.unwrap_or(before.secret_id),
+        command: command.unwrap_or(before.command),
     });
     Ok(())
 }
@@ -180,6 +186,7 @@ fn settings(settings: &Settings) -> Value {
         "username_field": settings.username_field,
         "password_field": settings.password_field,
         "hook_url": hook.map(|hook| &hook.url),
+        "hook_command": hook.map(|hook| &hook.command),
         "hook_secret_id": hook.map(|hook| &hook.secret_id),
     })
 }
