@@ -202,6 +202,25 @@ impl Kv {
         self.commit_rotating(site, revision, secret, record).await
     }
 
+    /// Takes a version away that never became current and holds nothing; one that was filled stays, and pending.
+    pub(crate) async fn drop_pending_if_empty(
+        &self,
+        site: &Site,
+        id: &str,
+        record: Batch,
+    ) -> Result<Revision, RotatingError> {
+        // Nobody empties a version, and another's write in between makes the commit fail.
+        let secret = self.store.read::<Secret>(&site.key()).await?;
+        let filled = secret.as_ref().is_some_and(|seen| {
+            let version = seen.value.by_id(id);
+            version.is_some_and(|version| !version.empty && version.number != seen.value.current())
+        });
+        match filled {
+            true => self.commit_with(&site.key(), record).await,
+            false => self.drop_pending(site, id, record).await,
+        }
+    }
+
     /// Takes a version away that never became current. One that somebody gave another label loses `pending` alone.
     pub(crate) async fn drop_pending(&self, site: &Site, id: &str, record: Batch) -> Result<Revision, RotatingError> {
         let open = match self.open_rotating(site).await {

@@ -1,7 +1,10 @@
 //! Rotations as those ask for them who know versions by id and label: settings kept with the secret, a version's id
 //! chosen by the caller.
 
-use super::{Asked, Phase, Rotation, RotationError, Rotations, operations::under_way};
+use super::{
+    Asked, Phase, Rotation, RotationError, Rotations,
+    operations::{to_be_repeated, under_way},
+};
 use crate::{
     clock::Timestamp,
     door::Permit,
@@ -32,8 +35,17 @@ impl Rotations {
         let rules = change.rules.clone();
         let secret = self.0.kv.configure_rotation(permit, change, allowed, check).await?;
         if let Some(site) = site.filter(|_| secret.rotated) {
-            self.change(&site, |rotation, now| ask(rotation, rules.as_ref(), id, rehearsal, now)).await?;
+            let left = self.left_at(&site).await?;
+            if let (true, Some(left)) = (rehearsal, &left) {
+                return Err(to_be_repeated(left).into());
+            }
+            let asked = Wanted { id: left.as_deref().unwrap_or(id), again: left.is_some(), rehearsal };
+            self.change(&site, |rotation, now| ask(rotation, rules.as_ref(), &asked, now)).await?;
             self.start(site);
+            // It begins all the same, with the version that waits.
+            if let Some(left) = left.filter(|left| left != id) {
+                return Err(to_be_repeated(&left).into());
+            }
         }
         Ok(secret)
     }
@@ -66,19 +78,26 @@ fn site_of(permit: &Permit) -> Option<Site> {
     Some(Site { mount: permit.mount().uuid.clone(), name: name.to_owned() })
 }
 
+/// A rotation that is asked for.
+struct Wanted<'a> {
+    id: &'a str,
+    /// One of that id has failed and is to be tried again.
+    again: bool,
+    rehearsal: bool,
+}
+
 fn ask(
     rotation: &mut Rotation,
     rules: Option<&Rules>,
-    id: &str,
-    rehearsal: bool,
+    wanted: &Wanted<'_>,
     now: Timestamp,
 ) -> Result<(), RotationError> {
     let known = [
         rotation.asked.as_ref().map(|asked| &asked.id),
         rotation.run.as_ref().map(|run| &run.id),
-        rotation.ended.as_ref().map(|ended| &ended.id),
+        rotation.ended.as_ref().map(|ended| &ended.id).filter(|_| !wanted.again),
     ];
-    if known.into_iter().flatten().any(|known| known == id) {
+    if known.into_iter().flatten().any(|known| known == wanted.id) {
         return Ok(());
     }
     if rotation.phase != Phase::Idle || rotation.asked.is_some() {
@@ -92,8 +111,12 @@ fn ask(
         settings.jitter = settings.jitter.min(settings.window.saturating_sub(1));
         rotation.plan_next(now, 0);
     }
+    if wanted.again {
+        // How the one of that id ended is yet to be seen.
+        rotation.ended = None;
+    }
     rotation.paused = false;
-    rotation.asked = Some(Asked { id: id.to_owned(), rehearsal });
+    rotation.asked = Some(Asked { id: wanted.id.to_owned(), rehearsal: wanted.rehearsal });
     rotation.wake = Some(now);
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! commit fails, and what its steps did to the target is what the first one's do.
 
 use super::{
-    ConnectionError, Inner, Phase, Rotation,
+    ConnectionError, Inner, Phase, Rotation, Strategy,
     keeping::Held,
     record::{Claim, Credential, Ended, Failure, Run},
     strategies::{self, Act, Acting},
@@ -153,8 +153,17 @@ impl Inner {
             return self.rest_until_next(held).await;
         }
         let (id, rehearsal) = match asked {
-            Some(asked) => (asked.id, asked.rehearsal),
-            None => (self.store.random.uuid().map_err(StoreError::from)?.to_string(), false),
+            Some(asked) => (Some(asked.id), asked.rehearsal),
+            None => (None, false),
+        };
+        let left = self.left(held).await?;
+        if rehearsal && left.is_some() {
+            // The label is needed where it is; why the last one failed is told still.
+            return self.rest_until_next(held).await;
+        }
+        let id = match left.or(id) {
+            Some(id) => id,
+            None => self.store.random.uuid().map_err(StoreError::from)?.to_string(),
         };
         held.rotation.run = Some(Run {
             id,
@@ -170,6 +179,20 @@ impl Inner {
         });
         held.rotation.failure = None;
         self.go(held, Phase::Creating).await
+    }
+
+    /// The version that a hook filled before its rotation failed, if it waits for another attempt still. The target may
+    /// know its value and no other.
+    pub(super) async fn left(&self, held: &Held) -> Result<Option<String>, StoreError> {
+        if held.rotation.left_behind().is_none() {
+            return Ok(None);
+        }
+        match self.kv.rotating(&held.site).await {
+            Ok(secret) => Ok(held.rotation.left_in(&secret, self.store.now())),
+            Err(RotatingError::Store(error)) => Err(error),
+            // Whoever begins one is told.
+            Err(_) => Ok(None),
+        }
     }
 
     /// The next step, with the claim renewed.
@@ -257,9 +280,14 @@ impl Inner {
         self.act(held, Act::Undo).await?;
         let before = held.clone();
         let Some(run) = &held.rotation.run else { return Ok(Flow::On) };
-        let id = run.id.clone();
+        let (id, rehearsal) = (run.id.clone(), run.rehearsal);
         self.end(held)?;
-        match self.kv.drop_pending(&held.site, &id, held.batch()?).await {
+        let dropped = match before.rotation.settings.strategy {
+            // What the hook has done cannot be taken back: the target may know the new value already.
+            Strategy::Hook if !rehearsal => self.kv.drop_pending_if_empty(&held.site, &id, held.batch()?).await,
+            _ => self.kv.drop_pending(&held.site, &id, held.batch()?).await,
+        };
+        match dropped {
             Ok(revision) => held.stored(revision),
             Err(error) => {
                 *held = before;

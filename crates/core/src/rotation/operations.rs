@@ -276,7 +276,8 @@ impl Rotations {
         Err(StoreError::Contended.into())
     }
 
-    /// Begins a rotation now; `id` names its version, chosen at random if empty. With `rehearsal` the present credential
+    /// Begins a rotation now; `id` names its version, chosen at random if empty. If a hook filled a version and then
+    /// failed, that one is tried again. With `rehearsal` the present credential
     /// is only tried. Returns the id.
     ///
     /// # Errors
@@ -284,9 +285,14 @@ impl Rotations {
     pub async fn run(&self, permit: Permit, id: String, rehearsal: bool) -> Result<String, RotationError> {
         let (site, _) = self.site(&permit)?;
         permit.spend();
-        let id = match id.is_empty() {
-            true => self.0.store.random.uuid().map_err(StoreError::from)?.to_string(),
-            false => id,
+        let left = self.left_at(&site).await?;
+        if let (true, Some(left)) = (rehearsal, &left) {
+            return Err(to_be_repeated(left));
+        }
+        let id = match (&left, id.is_empty()) {
+            (Some(left), _) => left.clone(),
+            (None, true) => self.0.store.random.uuid().map_err(StoreError::from)?.to_string(),
+            (None, false) => id,
         };
         self.change(&site, |rotation, now| {
             if rotation.phase != Phase::Idle || rotation.asked.is_some() {
@@ -296,12 +302,24 @@ impl Rotations {
                 return Err(RotationError::Paused);
             }
             rotation.asked = Some(Asked { id: id.clone(), rehearsal });
+            if left.is_some() {
+                // How the one of that id ended is yet to be seen.
+                rotation.ended = None;
+            }
             rotation.wake = Some(now);
             Ok(())
         })
         .await?;
         self.start(site);
         Ok(id)
+    }
+
+    /// The version that waits for another attempt.
+    pub(super) async fn left_at(&self, site: &Site) -> Result<Option<String>, RotationError> {
+        match self.0.hold(site).await? {
+            Some(held) => Ok(self.0.left(&held).await?),
+            None => Ok(None),
+        }
     }
 
     /// Stops new rotations from beginning, and credentials from being revoked, until it is resumed.
@@ -406,6 +424,11 @@ fn base_settings(found: Option<&Held>, strategy: Option<Strategy>) -> Result<Set
         return Err(under_way(rotation));
     }
     Ok(rotation.settings.clone())
+}
+
+/// A hook filled a version and then failed: it is that one's turn.
+pub(super) fn to_be_repeated(left: &str) -> RotationError {
+    RotationError::UnderWay(format!("the hook filled version {left} and failed: it is to be tried again first"))
 }
 
 pub(super) fn under_way(rotation: &Rotation) -> RotationError {

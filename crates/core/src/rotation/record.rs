@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{self, Timestamp, nanos},
+    kv::{PENDING, Secret, VersionState},
     schedule::Schedule,
 };
 
@@ -343,6 +344,19 @@ impl Rotation {
     /// Whether it does not simply wait for its time, so that alerts look at it.
     pub(super) fn is_watched(&self) -> bool {
         self.phase != Phase::Idle || self.failure.is_some() || self.paused
+    }
+
+    /// The id of the version that a failed rotation by a hook may have left, filled and pending.
+    pub(super) fn left_behind(&self) -> Option<&str> {
+        let ended = self.ended.as_ref().filter(|ended| !ended.promoted)?;
+        (self.settings.strategy == Strategy::Hook && self.failure.is_some()).then_some(ended.id.as_str())
+    }
+
+    /// The same, if the secret still has it so. Whoever takes its label away, or destroys it, has it forgotten.
+    pub(super) fn left_in(&self, secret: &Secret, now: Timestamp) -> Option<String> {
+        let version = secret.by_id(self.left_behind()?)?;
+        let waits = version.has(PENDING) && !version.empty && version.state(now) == VersionState::Live;
+        (waits && version.number != secret.current()).then(|| version.id.clone())
     }
 
     /// The state in a word.

@@ -15,6 +15,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What is looked at.
 #[derive(Debug, Clone, Deserialize)]
 pub(in super::super) struct Status {
+    strategy: String,
     pub(in super::super) state: String,
     run: Option<Run>,
     failure: Option<Stopped>,
@@ -88,11 +89,15 @@ impl Status {
 
     /// Why it did not come about.
     pub(in super::super) fn reason(&self) -> String {
+        let now = match self.strategy.as_str() {
+            "hook" => "the version before stays current, and what the hook wrote waits for the next attempt",
+            _ => "the credential before stays in use",
+        };
         match &self.failure {
             Some(Stopped { step, reason, attempts }) => {
-                format!("{step} failed after {attempts} attempts: {reason}; the credential before stays in use")
+                format!("{step} failed after {attempts} attempts: {reason}; {now}")
             }
-            None => "it was taken back; the credential before stays in use".to_owned(),
+            None => format!("it was taken back; {now}"),
         }
     }
 

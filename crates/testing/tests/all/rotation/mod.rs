@@ -3,5 +3,6 @@
 mod crash;
 mod fake;
 mod hook;
+mod hooks;
 mod life;
 pub(crate) mod world;

@@ -198,7 +198,7 @@ impl World {
     }
 }
 
-async fn permit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Permit {
+pub(crate) async fn permit(core: &Core, token: &SecretString, operation: Operation, path: &str) -> Permit {
     try_permit(core, token, operation, path).await.expect("admitted")
 }
 
