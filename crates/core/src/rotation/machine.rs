@@ -149,8 +149,10 @@ impl Inner {
             return self.rest_until_next(held).await;
         }
         if asked.is_none() && !held.rotation.is_in_window(now) {
-            held.rotation.plan_next(now, self.shift(&held.rotation)?);
-            return self.rest_until_next(held).await;
+            held.rotation.plan_missed(now, self.shift(&held.rotation)?);
+            if held.rotation.next.is_none_or(|next| next > now) {
+                return self.rest_until_next(held).await;
+            }
         }
         let (id, rehearsal) = match asked {
             Some(asked) => (Some(asked.id), asked.rehearsal),

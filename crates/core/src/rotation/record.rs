@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::{self, Timestamp, nanos},
+    clock::{self, SignedDuration, Timestamp, nanos},
     kv::{PENDING, Secret, VersionState},
     schedule::Schedule,
 };
@@ -324,6 +324,15 @@ impl Rotation {
         let schedule = Schedule::parse(&self.settings.schedule, &self.settings.zone);
         let next = schedule.ok().and_then(|schedule| schedule.next_after(self.last(), now));
         self.next = next.map(|at| clock::after(at, shift));
+    }
+
+    /// The same, now that the window of the time that was due is over: of a cron expression it may be a time that has
+    /// passed, if its window is open still.
+    pub(super) fn plan_missed(&mut self, now: Timestamp, shift: u64) {
+        let has_interval = Schedule::parse(&self.settings.schedule, "").is_ok_and(|one| one.interval().is_some());
+        let window = SignedDuration::from_secs(i64::try_from(self.settings.window).unwrap_or(i64::MAX));
+        let from = if has_interval { now } else { now.checked_sub(window).unwrap_or(now) };
+        self.plan_next(from, shift);
     }
 
     /// Whether the scheduled rotation may begin at `now`, or is to wait for its next time since its window is over.

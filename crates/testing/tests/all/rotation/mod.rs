@@ -5,4 +5,5 @@ mod fake;
 mod hook;
 mod hooks;
 mod life;
+mod schedules;
 pub(crate) mod world;
