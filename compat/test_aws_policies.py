@@ -238,6 +238,10 @@ def test_cancelling(sm, secret):
 @pytest.mark.parametrize("rules", [
     {"AutomaticallyAfterDays": 1, "ScheduleExpression": "rate(1 day)"}, {"Duration": "3h"},
     {"ScheduleExpression": "rate(3 hours)"}, {"ScheduleExpression": "cron(5 8 1 * ? *)"}, {"ScheduleExpression": "daily"},
+    {"ScheduleExpression": "cron(0 25 1 * ? *)"}, {"ScheduleExpression": "cron(0 8 30 2 ? *)"},
+    {"ScheduleExpression": "cron(0 8 1 * ? 2030)"}, {"ScheduleExpression": "rate(1000 days)"},
+    {"ScheduleExpression": "rate(4 hours)", "Duration": "5h"}, {"AutomaticallyAfterDays": 1, "Duration": "25h"},
+    {"ScheduleExpression": "cron(0 20 * * ? *)", "Duration": "5h"}, {"AutomaticallyAfterDays": 1, "Duration": "0h"},
 ])
 def test_rules_that_cannot_be(sm, secret, rules):
     with refused("InvalidParameterException"):

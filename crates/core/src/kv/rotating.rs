@@ -87,12 +87,14 @@ impl Kv {
         payload.ok_or(RotatingError::Empty(number))
     }
 
-    /// Says of a secret that it has a rotation, or has none any more; makes its record, without a version, if asked to.
+    /// Says of a secret that it has a rotation, by this schedule, or has none any more; makes its record, without a
+    /// version, if asked to.
     pub(crate) async fn mark_rotated(
         &self,
         site: &Site,
         rotated: bool,
         make: bool,
+        schedule: &str,
         record: Batch,
     ) -> Result<Revision, RotatingError> {
         let key = site.key();
@@ -118,6 +120,12 @@ impl Kv {
                 secret.rotation = Some(RotationSettings { enabled: true, since, ..RotationSettings::default() });
             }
             Some(settings) if !rotated && settings.hook.is_empty() => secret.rotation = None,
+            Some(settings) if rotated && !schedule.is_empty() && !settings.says(schedule) => {
+                // Rules that hold no longer; what has no form among them is not told.
+                let told = ["rate(", "cron("].iter().any(|form| schedule.starts_with(form));
+                settings.schedule = if told { schedule.to_owned() } else { String::new() };
+                (settings.after_days, settings.window) = (0, String::new());
+            }
             _ => {}
         }
         self.commit_with(&key, record.expect(key.clone(), seen).put(key.clone(), Store::encode(&secret)?)).await

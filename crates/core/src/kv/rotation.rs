@@ -28,3 +28,13 @@ pub struct RotationSettings {
     /// For the same: the role that it takes.
     pub external_role: String,
 }
+
+impl RotationSettings {
+    /// Whether the rules amount to this schedule.
+    pub(super) fn says(&self, schedule: &str) -> bool {
+        match self.after_days {
+            0 => self.schedule == schedule,
+            days => format!("rate({days} days)") == schedule,
+        }
+    }
+}

@@ -165,7 +165,8 @@ impl Rotations {
             held.rotation.asked = Some(Asked { id, rehearsal: false });
             held.rotation.wake = Some(now);
         }
-        match self.0.kv.mark_rotated(site, true, true, held.batch()?).await {
+        let schedule = &held.rotation.settings.schedule;
+        match self.0.kv.mark_rotated(site, true, true, schedule, held.batch()?).await {
             Ok(_) => Ok(true),
             Err(RotatingError::Lost | RotatingError::Store(StoreError::Contended)) => Ok(false),
             Err(error) => Err(error.into()),
@@ -267,7 +268,7 @@ impl Rotations {
             if held.rotation.phase != Phase::Idle && !force {
                 return Err(under_way(&held.rotation));
             }
-            match self.0.kv.mark_rotated(&site, false, false, held.removal()).await {
+            match self.0.kv.mark_rotated(&site, false, false, "", held.removal()).await {
                 Ok(_) => return Ok(()),
                 Err(RotatingError::Lost | RotatingError::Store(StoreError::Contended)) => {}
                 Err(error) => return Err(error.into()),

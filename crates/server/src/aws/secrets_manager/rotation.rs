@@ -101,6 +101,10 @@ fn checked(rules: RotationRules) -> Result<(u32, String, String), Failure> {
             .map_err(|why| invalid_parameter(format!("The ScheduleExpression is not valid: {why}.")))?,
         (Some(_), None) => {}
     }
+    if let Some(window) = &duration {
+        schedule::check_window(window, schedule_expression.as_deref())
+            .map_err(|why| invalid_parameter(format!("The Duration is not valid: {why}.")))?;
+    }
     Ok((automatically_after_days.unwrap_or(0), schedule_expression.unwrap_or_default(), duration.unwrap_or_default()))
 }
 

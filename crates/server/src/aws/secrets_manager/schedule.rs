@@ -12,13 +12,31 @@ const DAY: i64 = 24 * HOUR;
 /// What is wrong with a schedule, if something is.
 pub(super) fn check(expression: &str) -> Result<(), &'static str> {
     if let Some(fields) = inner(expression, "cron(") {
-        return check_cron(fields);
+        check_cron(fields)?;
+        return Schedule::parse(expression, "").map(|_| ()).map_err(|_| "no day and hour fit its fields");
     }
     match period(expression) {
         Some(seconds) if (4 * HOUR..=999 * DAY).contains(&seconds) => Ok(()),
         Some(_) => Err("a rate is from 4 hours to 999 days"),
         None => Err("it is rate(N hours), rate(N days) or cron(0 HOUR DAY MONTH WEEKDAY *)"),
     }
+}
+
+/// What is wrong with a window of so many hours (`3h`), if something is. It may reach neither into the next one nor into
+/// another day.
+pub(super) fn check_window(window: &str, schedule: Option<&str>) -> Result<(), &'static str> {
+    let hours = window.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
+    let hours = hours.filter(|hours| (1..=24).contains(hours)).ok_or("it is from 1h to 24h")?;
+    let Some(schedule) = schedule else { return Ok(()) };
+    if period(schedule).is_some_and(|every| hours * HOUR > every) {
+        return Err("the window reaches into the next one");
+    }
+    let fields = inner(schedule, "cron(").unwrap_or_default();
+    let start = fields.split_ascii_whitespace().nth(1).and_then(|hour| hour.parse::<i64>().ok());
+    if start.is_some_and(|start| start + hours > 24) {
+        return Err("the window reaches into the next day");
+    }
+    Ok(())
 }
 
 fn inner<'e>(expression: &'e str, kind: &str) -> Option<&'e str> {
@@ -84,8 +102,28 @@ mod tests {
             "cron(0 8 1 * * *)",
             "cron(0 8 1 * ? 2030)",
             "cron(0 8)",
+            "cron(0 25 1 * ? *)",
+            "cron(0 8 30 2 ? *)",
+            "cron(0 8 ? * 8 *)",
         ] {
             assert!(check(expression).is_err(), "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_window_ends_before_the_next_one_and_the_day() {
+        for (window, schedule, fits) in [
+            ("1h", None, true),
+            ("24h", None, true),
+            ("0h", None, false),
+            ("25h", None, false),
+            ("4h", Some("rate(4 hours)"), true),
+            ("5h", Some("rate(4 hours)"), false),
+            ("24h", Some("rate(1 day)"), true),
+            ("16h", Some("cron(0 8 1 * ? *)"), true),
+            ("17h", Some("cron(0 8 1 * ? *)"), false),
+        ] {
+            assert_eq!(check_window(window, schedule).is_ok(), fits, "{window} {schedule:?}");
         }
     }
 
