@@ -118,52 +118,20 @@ def firing(server, rule=None):
 
 
 def fail_a_rotation(server, name):
-    """A hook that nobody listens at; the refusal is for good at the first step that answers with 4xx."""
-    hook = Hook()
-    server.client().write(f"sys/rotation/secret/{name}", strategy="hook", hook_url=hook.url)
-    server.client().write(f"sys/rotation-run/secret/{name}")
-    wait_until("the rotation fails",
-               lambda: server.client().read(f"sys/rotation/secret/{name}")["data"]["state"] == "failed")
-    return hook
-
-
-class Hook(ThreadingHTTPServer):
-    """A hook of rotations that refuses, until `works` is set."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _HookHandler)
-        self.works, self.put = False, None
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server_port}/"
-
-    def close(self):
-        """Ends it."""
-        self.shutdown()
-        self.server_close()
-
-
-class _HookHandler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        """Nothing."""
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = b"null" if self.server.works else b'{"errorMessage": "it refuses", "errorType": "Refused"}'
-        self.send_response(200 if self.server.works else 400)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    """Sets up a rotation whose password policy is gone when it runs, which no further attempt would change."""
+    client, policy = server.client(), unique("policy")
+    client.secrets.kv.v2.create_or_update_secret(name, {"password": "canary-value"}, mount_point="secret")
+    client.write(f"sys/policies/password/{policy}", policy='length = 20\nrule "charset" { charset = "ab" }')
+    client.write(f"sys/rotation/secret/{name}", strategy="generated", password_policy=policy)
+    client.delete(f"sys/policies/password/{policy}")
+    client.write(f"sys/rotation-run/secret/{name}")
+    wait_until("the rotation fails", lambda: client.read(f"sys/rotation/secret/{name}")["data"]["state"] == "failed")
 
 
 def test_a_failed_rotation_fires_once_and_is_over(told, receiver):
     """Over every outlet; no message is repeated while it lasts, and none holds a value."""
     name = unique("db")
-    told.client().secrets.kv.v2.create_or_update_secret(name, {"password": "canary-value"}, mount_point="secret")
-    hook = fail_a_rotation(told, name)
+    fail_a_rotation(told, name)
     alert = wait_until("it fires", lambda: firing(told, "rotation-failed"))[0]
     assert (alert["subject"], alert["severity"]) == (f"secret/{name}", "critical")
     message = wait_until("it is told", lambda: receiver.bodies("alert.firing", "rotation-failed"))[0]
@@ -186,18 +154,13 @@ def test_a_failed_rotation_fires_once_and_is_over(told, receiver):
     assert b"canary-value" not in b"".join(body for _, body in receiver.got)
     assert "an alert fires" in told.output() and "an alert is over" in told.output()
     assert value(scrape(told), "keyturn_rotations", state="failed") == 0
-    hook.close()
 
 
 def test_a_rotation_that_works_again_resolves(told, receiver):
     """With the next run that comes about."""
     name = unique("db")
     client = told.client()
-    client.secrets.kv.v2.create_or_update_secret(name, {"password": "x"}, mount_point="secret")
-    client.write("sys/policies/password/broken", policy='length = 20\nrule "charset" { charset = "ab" }')
-    client.write(f"sys/rotation/secret/{name}", strategy="generated", password_policy="broken")
-    client.delete("sys/policies/password/broken")
-    client.write(f"sys/rotation-run/secret/{name}")
+    fail_a_rotation(told, name)
     wait_until("it fires", lambda: firing(told, "rotation-failed"))
     client.write(f"sys/rotation/secret/{name}", password_policy="")
     client.write(f"sys/rotation-run/secret/{name}")
@@ -212,8 +175,7 @@ def test_a_message_survives_the_receiver_and_the_server(tmp_path):
     gone.close()
     server = start(tmp_path, f'[alerts]\ninterval = "1s"\n{section}')
     name = unique("db")
-    server.client().secrets.kv.v2.create_or_update_secret(name, {"password": "x"}, mount_point="secret")
-    hook = fail_a_rotation(server, name)
+    fail_a_rotation(server, name)
     wait_until("it fires", lambda: firing(server, "rotation-failed"))
     server.kill()
     server.start()
@@ -235,7 +197,6 @@ def test_a_message_survives_the_receiver_and_the_server(tmp_path):
     wait_until("that it is over is told", lambda: back.bodies("alert.resolved"))
     assert len({headers["webhook-id"] for headers, _ in back.got}) == 2, "the restart repeated nothing"
     back.close()
-    hook.close()
     server.stop()
 
 
@@ -252,15 +213,13 @@ def test_a_receiver_is_told_what_it_asks_for(tmp_path, receiver):
     section += f'[[alerts.webhook]]\nurl = "{other.url}"\nsecret_file = "other.key"\nseverity = "critical"\n'
     server = start(tmp_path, f'[alerts]\ninterval = "1s"\n{section}')
     client = server.client()
-    client.secrets.kv.v2.create_or_update_secret("failing", {"password": "x"}, mount_point="secret")
-    hook = fail_a_rotation(server, "failing")
+    fail_a_rotation(server, "failing")
     wait_until("the other is told", lambda: other.bodies("alert.firing"))
     assert [message["data"]["rule"] for message in other.bodies()] == ["rotation-failed"]
     client.delete("sys/rotation/secret/failing")
     wait_until("the other is told of the end", lambda: other.bodies("alert.resolved"))
     assert not receiver.bodies()
     other.close()
-    hook.close()
     server.stop()
 
 
@@ -426,10 +385,8 @@ def test_a_wrong_configuration_is_refused_with_its_place(tmp_path):
 def test_without_rules_nothing_fires(tmp_path):
     """`enabled = false` tells nobody; asked, it still answers."""
     server = start(tmp_path, '[alerts]\nenabled = false\ninterval = "1s"\n')
-    server.client().secrets.kv.v2.create_or_update_secret("db", {"password": "x"}, mount_point="secret")
-    hook = fail_a_rotation(server, "db")
+    fail_a_rotation(server, "db")
     wait_until("a round", lambda: value(scrape(server), "keyturn_condition_subjects", condition="rotation-failed") == 1)
     assert not firing(server)
     run(server, "status", "--fail-on", "failed", expect=7)
-    hook.close()
     server.stop()

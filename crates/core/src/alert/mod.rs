@@ -103,7 +103,7 @@ impl Alerts {
 
     /// One round, if it is time for one: looks at the rules, writes down what has changed, and has it told.
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
-        let Ok(mut work) = self.work.try_lock() else { return Ok(()) };
+        let mut work = self.work.lock().await;
         let now = self.store.now();
         // A clock that was set back does not put the next round off.
         let waits = |last: Timestamp| now >= last && now.duration_since(last).as_secs() < as_i64(self.config.interval);
