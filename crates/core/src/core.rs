@@ -63,7 +63,7 @@ pub struct Core {
     service_accounts: ServiceAccounts,
     outlines: Outlines,
     audit_devices: AuditDevices,
-    alerts: Alerts,
+    pub(crate) alerts: Alerts,
     /// Whether the paths of key ceremonies answer without a token.
     pub(crate) open_ceremonies: bool,
 }
@@ -457,12 +457,6 @@ impl Core {
     #[must_use]
     pub fn service_accounts(&self) -> &ServiceAccounts {
         &self.service_accounts
-    }
-
-    /// The alerts.
-    #[must_use]
-    pub fn alerts(&self) -> &Alerts {
-        &self.alerts
     }
 
     pub(crate) fn outlines(&self) -> &Outlines {

@@ -72,6 +72,10 @@
 //!
 //! Names are stored in the clear: they are what policies, audit logs and listings show. Values never are.
 
+mod alerts;
+
+pub(crate) use alerts::{ALERTS, ROTATIONS_WATCHED, alert, kv_expiries, kv_expiry, rotation_watched};
+
 use crate::{clock::Timestamp, storage::Key};
 
 pub(crate) const MOUNTS: &[u8] = b"mount/";
@@ -241,15 +245,6 @@ pub(crate) fn kv_data(mount: &str, name: &str, version: u64) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/data/", name.as_bytes(), b"\0", &version.to_be_bytes()])
 }
 
-/// The prefix of the notes of secrets whose current version will be deleted.
-pub(crate) fn kv_expiries(mount: &str) -> Key {
-    join(&[b"kv/", mount.as_bytes(), b"/expiry/"])
-}
-
-pub(crate) fn kv_expiry(mount: &str, at: Timestamp, name: &str) -> Key {
-    format!("kv/{mount}/expiry/{:016x}/{name}", at.as_second().max(0)).into_bytes()
-}
-
 /// The prefix of the notes of secrets to be removed.
 pub(crate) fn kv_purges(mount: &str) -> Key {
     join(&[b"kv/", mount.as_bytes(), b"/purge/"])
@@ -318,20 +313,6 @@ pub(crate) const ROTATIONS_DUE: &[u8] = b"secret-rotation/due/";
 
 pub(crate) fn rotation_due(at: Timestamp, mount: &str, name: &str) -> Key {
     format!("secret-rotation/due/{:016x}/{mount}/{name}", at.as_second().max(0)).into_bytes()
-}
-
-/// The prefix of the notes of rotations that do not simply wait for their time.
-pub(crate) const ROTATIONS_WATCHED: &[u8] = b"secret-rotation/watch/";
-
-pub(crate) fn rotation_watched(mount: &str, name: &str) -> Key {
-    join(&[ROTATIONS_WATCHED, mount.as_bytes(), b"/", name.as_bytes()])
-}
-
-/// The prefix of all alerts that fire.
-pub(crate) const ALERTS: &[u8] = b"alert/";
-
-pub(crate) fn alert(id: &str) -> Key {
-    join(&[ALERTS, id.as_bytes()])
 }
 
 /// The prefix of all secrets of an unversioned mount.

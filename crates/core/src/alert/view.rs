@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::PoisonError};
 use super::{
     Alerts, Condition, Conditions, Finding, Firing, RotationNumbers, Rule, Severity, evaluate, facts::Gathering, record,
 };
-use crate::{clock::Timestamp, door::Permit, outbox::Delivered, store::StoreError};
+use crate::{clock::Timestamp, core::Core, door::Permit, outbox::Delivered, store::StoreError};
 
 /// What one question may read of each index of ends, in records.
 const QUESTION: usize = 50_000;
@@ -44,6 +44,14 @@ pub struct AlertStatistics {
 pub(super) fn plain_rules() -> Vec<Rule> {
     let all = Condition::ALL.into_iter().filter(|condition| !condition.has_within());
     all.map(Rule::new).collect()
+}
+
+impl Core {
+    /// The alerts.
+    #[must_use]
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
+    }
 }
 
 impl Alerts {
