@@ -16,6 +16,7 @@
 //! an environment are not shown, and no write touches them.
 
 mod content;
+mod dynamic;
 mod edit;
 mod notes;
 mod reading;
@@ -25,6 +26,7 @@ mod values;
 mod watch;
 
 pub use content::{FieldMark, Fields, Visibility, is_shown};
+pub use dynamic::Dynamic;
 pub use edit::{FieldsWrite, Written};
 pub use reading::Reading;
 pub use reference::{MAX_SECRET_NAME, Part, Reference, is_secret_name, parts, references};

@@ -30,7 +30,7 @@ pub struct Reading<'c> {
     caller: Option<Arc<Caller>>,
     pub(super) nodes: BTreeMap<ConfigName, Node>,
     pub(super) places: BTreeMap<ConfigName, Place>,
-    projects: BTreeMap<String, Option<Arc<Project>>>,
+    pub(super) projects: BTreeMap<String, Option<Arc<Project>>>,
     /// Secrets whose references are yet to be followed: the config that is read, the name.
     todo: VecDeque<(ConfigName, String)>,
     seen: HashSet<(ConfigName, String)>,
@@ -454,6 +454,8 @@ impl Reading<'_> {
                 Node::Open(open) => {
                     add(open.environment.as_bytes());
                     open.layers.iter().for_each(|layer| self.add_version(layer, sees_restricted, &mut add));
+                    let dynamic = open.layers.iter().flat_map(|layer| self.dynamic_of(layer));
+                    dynamic.for_each(|secret| add(secret.id.as_bytes()));
                 }
             }
             add(b"end");

@@ -30,6 +30,18 @@ pub(super) struct Leased {
     pub(super) role: String,
     pub(super) db_name: String,
     pub(super) revocation_statements: Vec<String>,
+    /// The dynamic secret of a config that it was issued for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) via: String,
+}
+
+/// What the credential is wanted for.
+#[derive(Debug, Default)]
+pub(super) struct Wanted<'a> {
+    /// Seconds that it is to live; 0: as the role says.
+    pub(super) ttl: u64,
+    /// The dynamic secret.
+    pub(super) via: &'a str,
 }
 
 /// A credential that is handed out.
@@ -50,6 +62,14 @@ impl Database {
     /// When there is no such role, its connection does not let it, or the database does not make the user; nothing is
     /// left behind then.
     pub async fn issue(&self, permit: Permit) -> Result<IssuedCredential, DatabaseError> {
+        self.issue_as(permit, &Wanted::default()).await
+    }
+
+    pub(super) async fn issue_as(
+        &self,
+        permit: Permit,
+        wanted: &Wanted<'_>,
+    ) -> Result<IssuedCredential, DatabaseError> {
         let place = Place::of(&permit, "creds/", Area::Role)?;
         let role = self.store.read::<Role>(&place.key()).await?;
         let role = role.ok_or_else(|| DatabaseError::NoRole(place.name.clone()))?.value;
@@ -63,7 +83,7 @@ impl Database {
         if !connection.username_template.is_empty() {
             self.refuse_existing(&target, &username).await?;
         }
-        let pending = self.leases.begin(&permit, intent(&place, &role, &username)?).await?;
+        let pending = self.leases.begin(&permit, intent(&place, &role, &username, wanted)?).await?;
         permit.spend();
         let principal = Principal { username, password, expires: Some(clock::after(pending.expires(), GRACE_SECONDS)) };
         match target.create(&principal, &role.creation_statements).await {
@@ -132,19 +152,20 @@ impl Database {
     }
 }
 
-fn intent(place: &Place, role: &Role, username: &str) -> Result<NewLease, DatabaseError> {
+fn intent(place: &Place, role: &Role, username: &str, wanted: &Wanted<'_>) -> Result<NewLease, DatabaseError> {
     let leased = Leased {
         username: username.to_owned(),
         role: place.name.clone(),
         db_name: role.db_name.clone(),
         revocation_statements: role.revocation_statements.clone(),
+        via: wanted.via.to_owned(),
     };
     let data = serde_json::to_string(&leased).map_err(|error| DatabaseError::Invalid(error.to_string()))?;
     Ok(NewLease {
         role: place.name.clone(),
         target: format!("{}/{}", place.mount, role.db_name),
         data,
-        ttl: role.default_ttl,
+        ttl: if wanted.ttl == 0 { role.default_ttl } else { wanted.ttl },
         max_ttl: role.max_ttl,
         renewable: true,
     })

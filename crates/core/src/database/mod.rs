@@ -14,6 +14,7 @@
 mod candidate;
 mod connection;
 mod creds;
+mod dynamic;
 mod issuer;
 mod plugin;
 mod pools;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use connection::{Connection, TlsSettings};
 pub use creds::IssuedCredential;
+pub use dynamic::DynamicLease;
 pub use plugin::Plugin;
 pub use role::Role;
 pub use static_creds::StaticCredential;

@@ -224,7 +224,7 @@ fn ask_policy(exchange: &Exchange<'_>, caller: &Caller, operation: Operation) ->
     }
 }
 
-fn permit(
+pub(super) fn permit(
     exchange: &Exchange<'_>,
     routed: &Routed,
     caller: Option<Arc<Caller>>,

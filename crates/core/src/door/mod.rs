@@ -9,6 +9,7 @@
 
 mod admit;
 mod exchange;
+mod handed;
 mod known;
 mod permit;
 mod special;

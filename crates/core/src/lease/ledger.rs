@@ -12,6 +12,11 @@ use crate::{
 };
 
 impl Leases {
+    /// The record of a credential's lease.
+    pub(crate) async fn record(&self, id: &str) -> Result<Option<LeaseRecord>, StoreError> {
+        Ok(self.find(id).await?.map(|seen| seen.value))
+    }
+
     pub(super) async fn find(&self, id: &str) -> Result<Option<Seen<LeaseRecord>>, StoreError> {
         if id.is_empty() || id.len() > super::issue::MAX_ID {
             return Ok(None);

@@ -182,6 +182,7 @@ impl Projects {
                 branch: true,
                 inherits: source.inherits.clone(),
                 trusted: source.trusted.clone(),
+                dynamic: self.copied_dynamic(draft.record.config(&from))?,
                 ..Config::new(to, &source.environment, self.store.now())
             };
             draft.record.insert(copy);

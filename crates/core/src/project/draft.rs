@@ -40,6 +40,11 @@ impl By {
         Self { caller: permit.caller().cloned(), mount: Arc::clone(permit.mount()) }
     }
 
+    /// Who it is.
+    pub(super) fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.as_ref()
+    }
+
     /// Who it is, for the activity log.
     pub(super) fn name(&self) -> String {
         self.caller.as_ref().map_or_else(String::new, |caller| caller.entry().display_name.clone())

@@ -21,6 +21,7 @@
 mod activity;
 mod configs;
 mod draft;
+mod dynamic;
 mod fetches;
 mod follow;
 mod names;
@@ -35,10 +36,12 @@ mod webhooks;
 use std::{net::IpAddr, sync::Arc};
 
 pub use activity::Activity;
+pub(crate) use dynamic::names_taken;
+pub use dynamic::{DynamicView, value_names};
 pub(crate) use names::environment_of_config;
 pub use names::{MAX_CONFIG, MAX_ENVIRONMENT, MAX_PROJECT, slug_of};
 pub use projects::EnvironmentChange;
-pub use record::{Config, ConfigName, Environment, Project};
+pub use record::{Config, ConfigName, DynamicSecret, Environment, Project};
 pub use scope::{Access, ConfigScope};
 pub(crate) use scope::{is_scope, policy_of, scope_of};
 pub use tokens::{NewServiceToken, ServiceToken};

@@ -94,6 +94,26 @@ pub struct Config {
     /// Whether it was made as a branch: it has what its root has where it has nothing of its own.
     #[serde(default)]
     pub branch: bool,
+    /// Those of its secrets that are credentials made for each reader; ascending by name.
+    #[serde(default)]
+    pub dynamic: Vec<DynamicSecret>,
+}
+
+/// A secret of a config that is a credential of a database role, made for each reader. Its readers need no right on the
+/// role: whoever made it had that, and handed it on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DynamicSecret {
+    /// What its leases remember, so that a name given again does not reach those of before.
+    pub id: String,
+    /// Its name: its values are called `NAME_USERNAME` and `NAME_PASSWORD`.
+    pub name: String,
+    /// The uuid of the mount of the database engine.
+    pub mount: String,
+    /// The role there.
+    pub role: String,
+    /// When it was made.
+    #[serde(with = "nanos")]
+    pub created: Timestamp,
 }
 
 impl Config {
@@ -109,6 +129,7 @@ impl Config {
             initial_fetch: None,
             last_fetch: None,
             branch: false,
+            dynamic: Vec::new(),
         }
     }
 

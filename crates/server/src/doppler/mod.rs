@@ -23,6 +23,7 @@ mod call;
 mod cli_login;
 mod config_logs;
 mod configs;
+mod dynamic_secrets;
 mod environments;
 mod error;
 mod me;

@@ -3,8 +3,8 @@
 use hyper::Method;
 
 use super::{
-    Outcome, activity, approve, call::Call, cli_login, config_logs, configs, environments, error::Failure, me,
-    projects, roles, secrets, service_accounts, tokens, trusted_ips, webhooks, workplace,
+    Outcome, activity, approve, call::Call, cli_login, config_logs, configs, dynamic_secrets, environments,
+    error::Failure, me, projects, roles, secrets, service_accounts, tokens, trusted_ips, webhooks, workplace,
 };
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
@@ -60,6 +60,7 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (POST, ["configs", "config", "secrets", "note"]) => secrets::set_note(call).await,
         (GET, ["configs", "config", "secret"]) => secrets::one(call).await,
         (DELETE, ["configs", "config", "secret"]) => secrets::delete(call).await,
+        (_, ["configs", "config", "dynamic_secrets", rest @ ..]) => dynamic(call, rest).await,
         (GET, ["configs", "config", "tokens"]) => tokens::list(call).await,
         (POST, ["configs", "config", "tokens"]) => tokens::create(call).await,
         (DELETE, ["configs", "config", "tokens", "token"]) => tokens::revoke(call).await,
@@ -83,6 +84,18 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["workplace"]) => workplace::read(call).await,
         (GET, ["logs"]) => activity::list(call).await,
         (GET, ["logs", "log"]) => activity::read(call).await,
+        _ => Err(Failure::not_found("this server has no such operation")),
+    }
+}
+
+/// What is below `configs/config/dynamic_secrets`.
+async fn dynamic(call: &Call, path: &[&str]) -> Outcome {
+    match (call.method.as_str(), path) {
+        ("GET", []) => dynamic_secrets::list(call).await,
+        ("POST", []) => dynamic_secrets::create(call).await,
+        ("DELETE", ["dynamic_secret"]) => dynamic_secrets::delete(call).await,
+        ("POST", ["dynamic_secret", "leases"]) => secrets::issue(call).await,
+        ("DELETE", ["dynamic_secret", "leases", "lease"]) => secrets::revoke(call).await,
         _ => Err(Failure::not_found("this server has no such operation")),
     }
 }

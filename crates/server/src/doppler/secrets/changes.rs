@@ -127,6 +127,7 @@ pub(super) fn decide(changes: &[Change], reading: &Reading<'_>, restricted: bool
         let names = BTreeSet::from([change.name.as_str(), change.original.as_str()]);
         for name in names {
             check_name(name, &values, reading.target())?;
+            check_dynamic(change, name, reading)?;
             if !touched.insert(name) {
                 return Err(bad(name, "is named by more than one change"));
             }
@@ -149,6 +150,21 @@ fn check_name(name: &str, values: &Values<'_>, config: &ConfigName) -> Result<()
         name,
         "has a name that cannot be: upper-case letters, digits and underscores, no digit in front, at most 200 characters",
     ))
+}
+
+/// A name that stands for credentials cannot be a plain secret besides, here or where it would be promoted to.
+fn check_dynamic(change: &Change, name: &str, reading: &Reading<'_>) -> Result<(), Failure> {
+    if change.what != What::Set || name != change.name {
+        return Ok(());
+    }
+    let root = reading.root().filter(|_| change.promote);
+    let mut configs = [Some(reading.target()), root.as_ref()].into_iter().flatten();
+    match configs.find_map(|config| reading.dynamic_taking(config, name)) {
+        None => Ok(()),
+        Some(secret) => {
+            Err(bad(name, &format!("belongs to the dynamic secret {secret}, whose values are made for each reader")))
+        }
+    }
 }
 
 fn check_only_if(change: &Change, values: &Values<'_>, restricted: bool) -> Result<(), Failure> {

@@ -10,12 +10,12 @@ use hyper::{
     header::{ETAG, HeaderValue, IF_NONE_MATCH},
 };
 use keyturn_core::{
-    config_values::{Reading, Values, Visibility},
+    config_values::{Dynamic, Reading, Values, Visibility},
     secret::{SecretBytes, SecretString},
 };
 use keyturn_protocol::doppler::{format::Format, transformer::Transformer};
 
-use super::{Attempt, Job, follow, reading, sees_restricted, unresolved, wanted};
+use super::{Attempt, Job, dynamic, follow, reading, sees_restricted, unresolved, wanted};
 use crate::doppler::{Outcome, call::Call, error::Failure, reply::Reply};
 
 /// How a download is to be written.
@@ -24,6 +24,8 @@ pub(super) struct Asked {
     transformer: Option<Transformer>,
     only: Option<BTreeSet<String>>,
     restricted: bool,
+    /// For how many seconds dynamic secrets are to be leased, if they are.
+    dynamic: Option<u64>,
 }
 
 impl Asked {
@@ -40,7 +42,8 @@ impl Asked {
             }
         };
         let transformer = transformer.or(format.transformer());
-        Ok(Self { format, transformer, only: wanted(call)?, restricted: sees_restricted(call) })
+        let (only, restricted, dynamic) = (wanted(call)?, sees_restricted(call), dynamic::asked(call)?);
+        Ok(Self { format, transformer, only, restricted, dynamic })
     }
 
     /// A keyed hash of all that the answer depends on, quoted as HTTP has it.
@@ -64,18 +67,44 @@ pub(in crate::doppler) async fn download(call: &Call) -> Outcome {
 pub(super) async fn downloaded(call: &Call, mut reading: Reading<'_>, asked: &Asked) -> Attempt {
     reading.follow(asked.only.as_ref());
     follow(call, &mut reading).await?;
-    let etag = asked.etag(&reading);
-    let reply = if has(&call.headers, &etag) {
-        Reply::text(StatusCode::NOT_MODIFIED, "", SecretBytes::default(), SecretBytes::new(b"{}".to_vec()))
-    } else {
+    let leases = dynamic::wanted(&reading, asked.dynamic, asked.only.as_ref());
+    let reply = if let (Some(ttl), false) = (asked.dynamic, leases.is_empty()) {
+        // Each answer has credentials of its own: there is none that a client could keep and ask about again.
         reading.load().await?;
-        rendered(asked, &reading.values())?
+        leasing(call, asked, &reading, &leases, ttl).await?
+    } else {
+        let etag = asked.etag(&reading);
+        let reply = if has(&call.headers, &etag) {
+            Reply::text(StatusCode::NOT_MODIFIED, "", SecretBytes::default(), SecretBytes::new(b"{}".to_vec()))
+        } else {
+            reading.load().await?;
+            let mut written = Written::new(asked);
+            written.add_all(&reading.values(), &BTreeSet::new())?;
+            written.reply()
+        };
+        match HeaderValue::from_str(&etag) {
+            Ok(value) => reply.with(ETAG, value),
+            Err(_) => reply,
+        }
     };
     call.core.projects().note_fetch(reading.mount(), &reading.target().project, &reading.target().config);
-    Ok(match HeaderValue::from_str(&etag) {
-        Ok(value) => reply.with(ETAG, value),
-        Err(_) => reply,
-    })
+    Ok(reply)
+}
+
+/// The download of a config with dynamic secrets. They are leased last, when nothing else can fail.
+async fn leasing(call: &Call, asked: &Asked, reading: &Reading<'_>, leases: &[Dynamic], ttl: u64) -> Attempt {
+    let only = asked.only.as_ref();
+    let names: BTreeSet<String> = dynamic::names(leases, only).collect();
+    let mut written = Written::new(asked);
+    written.add_all(&reading.values(), &names)?;
+    let places = names.iter().map(|name| written.claim(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut leased = dynamic::lease(call, leases, ttl, only).await?;
+    for (place, name) in places.into_iter().zip(&names) {
+        if let Some(value) = leased.remove(name) {
+            written.secrets.insert(place, value);
+        }
+    }
+    Ok(written.reply())
 }
 
 /// Whether the client has what this ETag stands for.
@@ -85,29 +114,50 @@ fn has(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-fn rendered(asked: &Asked, values: &Values<'_>) -> Attempt {
-    let mut secrets: BTreeMap<String, SecretString> = BTreeMap::new();
-    let mut names: BTreeMap<String, &str> = BTreeMap::new();
-    let shown = values.shown(asked.only.as_ref(), true);
-    for secret in &shown {
-        if !asked.restricted && secret.computed_visibility() == Visibility::Restricted {
-            continue;
-        }
-        let value = match &secret.computed {
-            None => secret.raw,
-            Some(computed) => computed.value.as_ref().map_err(|why| unresolved(secret.name, why))?,
-        };
-        let name =
-            asked.transformer.map_or_else(|| secret.name.to_owned(), |transformer| transformer.apply(secret.name));
-        if let Some(other) = names.insert(name.clone(), secret.name) {
-            let text = format!("Secrets {other} and {} would both be called {name}", secret.name);
-            return Err(Failure::bad_request(text).into());
-        }
-        secrets.insert(name, value.clone());
+/// A download as far as it is written.
+struct Written<'a> {
+    asked: &'a Asked,
+    secrets: BTreeMap<String, SecretString>,
+    /// Whose a transformed name is.
+    names: BTreeMap<String, String>,
+}
+
+impl<'a> Written<'a> {
+    fn new(asked: &'a Asked) -> Self {
+        Self { asked, secrets: BTreeMap::new(), names: BTreeMap::new() }
     }
-    let audited = Format::Json.render(&secrets);
-    let (kind, text) = (asked.format.content_type(), asked.format.render(&secrets));
-    Ok(Reply::text(StatusCode::OK, kind, text, audited))
+
+    /// What a secret is called in the download.
+    fn claim(&mut self, secret: &str) -> Result<String, Failure> {
+        let name = self.asked.transformer.map_or_else(|| secret.to_owned(), |transformer| transformer.apply(secret));
+        if let Some(other) = self.names.insert(name.clone(), secret.to_owned()) {
+            return Err(Failure::bad_request(format!("Secrets {other} and {secret} would both be called {name}")));
+        }
+        Ok(name)
+    }
+
+    /// All values that the reader is shown, but those of the names in `without`.
+    fn add_all(&mut self, values: &Values<'_>, without: &BTreeSet<String>) -> Attempt<()> {
+        let shown = values.shown(self.asked.only.as_ref(), true);
+        for secret in shown.iter().filter(|secret| !without.contains(secret.name)) {
+            if !self.asked.restricted && secret.computed_visibility() == Visibility::Restricted {
+                continue;
+            }
+            let value = match &secret.computed {
+                None => secret.raw,
+                Some(computed) => computed.value.as_ref().map_err(|why| unresolved(secret.name, why))?,
+            };
+            let name = self.claim(secret.name)?;
+            self.secrets.insert(name, value.clone());
+        }
+        Ok(())
+    }
+
+    fn reply(&self) -> Reply {
+        let audited = Format::Json.render(&self.secrets);
+        let (kind, text) = (self.asked.format.content_type(), self.asked.format.render(&self.secrets));
+        Reply::text(StatusCode::OK, kind, text, audited)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod changes;
 mod download;
+mod dynamic;
 mod note;
 mod read;
 mod watch;
@@ -26,6 +27,7 @@ use keyturn_protocol::doppler::secret_json::SecretShape;
 
 pub(super) use self::{
     download::download,
+    dynamic::{issue, revoke},
     note::{set as set_note, set_of_project as set_project_note},
     read::{list, names, one},
     watch::{Streams, watch},
@@ -93,7 +95,7 @@ fn failure(stumble: Stumble) -> Failure {
 enum Job<'a> {
     List(&'a read::Listed),
     One(&'a str),
-    Names { managed: bool },
+    Names { managed: bool, dynamic: bool },
     Download(&'a download::Asked),
 }
 
@@ -118,7 +120,7 @@ async fn attempt(call: &Call, permit: Permit, job: &Job<'_>) -> Attempt {
     match job {
         Job::List(listed) => read::listed(call, reading, listed).await,
         Job::One(name) => read::found(call, reading, name).await,
-        Job::Names { managed } => read::named(&reading, *managed),
+        Job::Names { managed, dynamic } => read::named(&reading, *managed, *dynamic),
         Job::Download(asked) => download::downloaded(call, reading, asked).await,
     }
 }

@@ -1,6 +1,6 @@
 //! Setting, uploading and deleting secrets.
 
-use std::sync::atomic::AtomicBool;
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
 use hyper::StatusCode;
 use keyturn_core::{
@@ -132,7 +132,7 @@ async fn shown(call: &Call, mut reading: Reading<'_>) -> Attempt<SecretBytes> {
         reading = reading.again().await?;
         reading.follow(None);
         follow(call, &mut reading).await?;
-        match shapes(call, &mut reading, None, true).await {
+        match shapes(call, &mut reading, (None, true), &BTreeMap::new()).await {
             Err(Stumble::Changed) => {}
             outcome => return outcome,
         }
