@@ -22,6 +22,7 @@ mod notes;
 mod reading;
 mod reference;
 mod resolve;
+mod rotated;
 mod values;
 mod watch;
 

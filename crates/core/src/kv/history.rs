@@ -58,12 +58,23 @@ impl Kv {
     ///
     /// # Errors
     /// As [`Kv::difference`], and as [`Kv::write`].
-    pub async fn take_back(&self, permit: Permit, id: &str) -> Result<(Version, Vec<FieldChange>), KvError> {
+    pub async fn take_back(
+        &self,
+        permit: Permit,
+        id: &str,
+        kept: &[String],
+    ) -> Result<(Version, Vec<FieldChange>), KvError> {
         let place = Self::locate(&permit, &["data"])?;
         let _lock = self.store.lock(&place.key()).await;
         let Seen { value: secret, .. } = self.find(&place).await?.ok_or(KvError::NotFound)?;
         let (_, changes) = self.difference_of(&place, &secret, id).await?;
         let changes: Vec<FieldChange> = changes.into_iter().map(FieldChange::reversed).collect();
+        if let Some(change) = changes.iter().find(|change| kept.contains(&change.name)) {
+            return Err(KvError::Invalid(format!(
+                "Secret {} is kept by the rotation of this config, which has its own way back: keyturn rotation rollback",
+                change.name
+            )));
+        }
         let now = self.readable_fields(&place, &secret, secret.current()).await?.ok_or(KvError::NotFound)?;
         let fields = json::replace(now.expose_secret(), &changes)
             .map_err(|error| KvError::Invalid(format!("the current version: {error}")))?;

@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Method, StatusCode};
 use keyturn_core::{
     audit::HeaderRecord,
     core::Core,
-    door::{Answer, Ask, Credential, Exchange, Known, Permit},
+    door::{Answer, Ask, Credential, Exchange, Known, Permit, Refusal},
     policy::Operation,
     project::ConfigScope,
     secret::SecretBytes,
@@ -194,6 +194,23 @@ impl Call {
             Ok(Reply::nothing())
         };
         self.through(operation, path, done).await.map(|_| ())
+    }
+
+    /// Looks something up that the request needs besides; recorded as a request of its own.
+    pub(crate) async fn besides<T, W: Future<Output = Result<T, Failure>>>(
+        &self,
+        operation: Operation,
+        path: &str,
+        work: impl FnOnce(Permit) -> W,
+    ) -> Result<T, Failure> {
+        let (exchange, permit) = self.admit(operation, path, self.parameters.told()).await?;
+        match work(permit).await {
+            Ok(found) => self.conclude(exchange, Ok(Reply::nothing())).await.map(|_| found),
+            Err(failure) => match self.conclude(exchange, Err(failure)).await {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Failure::from(Refusal::Denied)),
+            },
+        }
     }
 
     /// Records what came of it, before it leaves.

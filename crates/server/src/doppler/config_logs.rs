@@ -17,7 +17,7 @@ use super::{
     call::{Call, Target},
     error::Failure,
     reply::Reply,
-    secrets::sees_restricted,
+    secrets::{sees_restricted, unreadable},
     shape,
 };
 
@@ -74,9 +74,12 @@ pub(super) async fn rollback(call: &Call) -> Outcome {
     let (target, id) = (call.target()?, call.parameters.required("log")?);
     let config = config_of(call, &target).await?;
     // The answer shows what it brings back.
-    call.permitted(Operation::Read, &call.config_path("data", &target)).await?;
-    call.through(Operation::Update, &call.config_path("data", &target), |permit| async {
-        let (version, changes) = call.core.kv().take_back(permit, &id).await.map_err(|error| unknown(error, &id))?;
+    let path = call.config_path("data", &target);
+    let kept = async |permit| call.core.kept_by_rotation(permit).await.map_err(unreadable);
+    let kept = call.besides(Operation::Read, &path, kept).await?;
+    call.through(Operation::Update, &path, |permit| async {
+        let (version, changes) =
+            call.core.kv().take_back(permit, &id, &kept).await.map_err(|error| unknown(error, &id))?;
         text(call, told(&target, &config, &version, Some(&id)), &changes)
     })
     .await

@@ -12,6 +12,7 @@ use keyturn_core::{
     door::Refusal,
     kv::{KvError, SecretError},
     project::ProjectError,
+    rotation::RotationError,
     token::TokenError,
 };
 use keyturn_protocol::doppler::ErrorShape;
@@ -140,6 +141,17 @@ impl From<SecretError> for Failure {
         match error {
             SecretError::Kv(error) => error.into(),
             SecretError::NotFound => Self::not_found("Could not find the requested secret"),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<RotationError> for Failure {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Store(error) => error.into(),
+            RotationError::NotFound => Self::not_found("Could not find the requested rotated secret"),
+            RotationError::UnderWay(_) => Self::conflict(error.to_string()),
             error => Self::bad_request(error.to_string()),
         }
     }

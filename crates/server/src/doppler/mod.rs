@@ -31,6 +31,7 @@ mod projects;
 mod reply;
 mod request;
 mod roles;
+mod rotated_secrets;
 mod routes;
 mod secrets;
 mod service_accounts;

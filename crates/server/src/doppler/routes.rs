@@ -4,7 +4,8 @@ use hyper::Method;
 
 use super::{
     Outcome, activity, approve, call::Call, cli_login, config_logs, configs, dynamic_secrets, environments,
-    error::Failure, me, projects, roles, secrets, service_accounts, tokens, trusted_ips, webhooks, workplace,
+    error::Failure, me, projects, roles, rotated_secrets, secrets, service_accounts, tokens, trusted_ips, webhooks,
+    workplace,
 };
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
@@ -61,6 +62,11 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["configs", "config", "secret"]) => secrets::one(call).await,
         (DELETE, ["configs", "config", "secret"]) => secrets::delete(call).await,
         (_, ["configs", "config", "dynamic_secrets", rest @ ..]) => dynamic(call, rest).await,
+        (GET, ["configs", "config", "rotated_secrets"]) => rotated_secrets::list(call).await,
+        (POST, ["configs", "config", "rotated_secrets"]) => rotated_secrets::create(call).await,
+        (GET, ["configs", "config", "rotated_secrets", "rotated_secret"]) => rotated_secrets::read(call).await,
+        (PUT, ["configs", "config", "rotated_secrets", "rotated_secret"]) => rotated_secrets::update(call).await,
+        (DELETE, ["configs", "config", "rotated_secrets", "rotated_secret"]) => rotated_secrets::delete(call).await,
         (GET, ["configs", "config", "tokens"]) => tokens::list(call).await,
         (POST, ["configs", "config", "tokens"]) => tokens::create(call).await,
         (DELETE, ["configs", "config", "tokens", "token"]) => tokens::revoke(call).await,

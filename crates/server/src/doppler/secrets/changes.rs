@@ -17,7 +17,7 @@ use keyturn_core::{
 };
 use keyturn_protocol::doppler::{change::ChangeRequest, value_type::ValueType};
 
-use super::{unresolved, visibility_named};
+use super::{Attempt, unresolved, visibility_named};
 use crate::doppler::error::Failure;
 
 /// A change that is wanted.
@@ -165,6 +165,31 @@ fn check_dynamic(change: &Change, name: &str, reading: &Reading<'_>) -> Result<(
             Err(bad(name, &format!("belongs to the dynamic secret {secret}, whose values are made for each reader")))
         }
     }
+}
+
+/// What a rotation keeps stays as it is: a value that no target knows would lock everybody out. Values that are what
+/// they were, as in a file that was downloaded, pass.
+pub(super) async fn check_rotated(decided: &Decided, reading: &Reading<'_>) -> Attempt<()> {
+    let root = reading.root();
+    let written = [(Some(reading.target()), &decided.own), (root.as_ref(), &decided.root)];
+    for (config, writes) in written {
+        let Some(config) = config.filter(|_| !writes.values.is_empty()) else { continue };
+        let kept = reading.rotated_fields(config).await?;
+        if kept.is_empty() {
+            continue;
+        }
+        let values = reading.values();
+        let stays = |name: &str, value: &Option<SecretString>| {
+            value.as_ref().zip(values.own(config, name)).is_some_and(|(value, now)| now.is_same(value))
+        };
+        let changed = writes.values.iter().find(|(name, value)| kept.contains(name) && !stays(name, value));
+        if let Some((name, _)) = changed {
+            let what =
+                format!("is kept by the rotation of config {}: rotate it, or delete the rotation first", config.config);
+            return Err(bad(name, &what).into());
+        }
+    }
+    Ok(())
 }
 
 fn check_only_if(change: &Change, values: &Values<'_>, restricted: bool) -> Result<(), Failure> {

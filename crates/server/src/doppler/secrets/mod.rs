@@ -91,6 +91,11 @@ fn failure(stumble: Stumble) -> Failure {
     }
 }
 
+/// Why a config could not be read, as a client is told.
+pub(super) fn unreadable(error: ConfigError) -> Failure {
+    failure(error.into())
+}
+
 /// What is read of a config.
 enum Job<'a> {
     List(&'a read::Listed),

@@ -13,7 +13,7 @@ use keyturn_protocol::doppler::{change::ChangeShape, env_file};
 
 use super::{
     ATTEMPTS, Attempt, Stumble,
-    changes::{Change, check, decide},
+    changes::{Change, check, check_rotated, decide},
     follow,
     read::{no_secret, shapes},
     sees_restricted, settle,
@@ -99,6 +99,7 @@ async fn attempt(call: &Call, path: &str, permit: Permit, changes: &[Change], af
         return Err(no_secret(name));
     }
     let decided = decide(changes, &reading, sees_restricted(call))?;
+    check_rotated(&decided, &reading).await?;
     let checked = decided.checks.keys().cloned().collect();
     reading.lay_over(Overlay::new(decided.own.values.clone()));
     reading.follow(Some(&checked));
