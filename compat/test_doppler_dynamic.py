@@ -1,12 +1,17 @@
 """Dynamic secrets: names of a config whose readers get credentials of a real PostgreSQL, under leases."""
 
 import json
+import shutil
+import subprocess
 from datetime import datetime, timezone
 
 import pytest
+from dopplersdk import DopplerSDK
+from dopplersdk.models import IssueLeaseRequest
 
 from doppler import Doppler
 from support import unique, wait_until
+from test_doppler_sdks import NODE_PACKAGE
 from test_database import CREATE, can_log_in, connect, issue, make_role, users
 
 pytestmark = pytest.mark.keyturn
@@ -88,7 +93,7 @@ def test_a_lease_is_issued_used_and_revoked(doppler, where, database, postgresql
 def test_a_lease_ends_by_itself(doppler, where, postgresql):
     """As soon as its seconds are over; a role's longest life is the longest that can be had."""
     told = lease(doppler, where, ttl=2)
-    wait_until(lambda: told["value"]["username"] not in users(postgresql))
+    wait_until("the lease ends", lambda: told["value"]["username"] not in users(postgresql))
     assert not can_log_in(postgresql, told["value"])
     assert 7190 < seconds_left(lease(doppler, where, ttl=100_000)) < 7201
 
@@ -99,7 +104,7 @@ def test_a_lease_dies_with_the_token_that_got_it(doppler, where, postgresql):
     told = lease(doppler.as_token(token["key"]), {})
     assert can_log_in(postgresql, told["value"])
     assert doppler.call("DELETE", "configs/config/tokens/token", body=where | {"slug": token["slug"]}).status == 204
-    wait_until(lambda: not can_log_in(postgresql, told["value"]))
+    wait_until("the credential is revoked", lambda: not can_log_in(postgresql, told["value"]))
 
 
 def test_who_may_end_a_lease(doppler, where, database, postgresql, client):
@@ -164,7 +169,7 @@ def test_what_fails_leaves_nothing_behind(doppler, where, postgresql, database, 
     wish = where | {"include_dynamic_secrets": "true"}
     text = doppler.refused(400, "GET", "configs/config/secrets/download", wish)
     assert text.startswith("Dynamic secret ZZ cannot be issued: statement 1 failed")
-    wait_until(lambda: users(postgresql) == before)
+    wait_until("all is revoked", lambda: users(postgresql) == before)
     doppler.ok("POST", "configs/config/secrets", body=where | {"secrets": {"DB__USERNAME": "x"}})
     clash = wish | {"name_transformer": "camel", "secrets": "DB__USERNAME,DB_USERNAME"}
     assert "would both be called" in doppler.refused(400, "GET", "configs/config/secrets/download", clash)
@@ -281,7 +286,7 @@ def test_a_mount_that_goes_takes_its_leases(doppler, database, client, postgresq
     """And what stood for its roles stands for nothing, also where another is mounted in its place."""
     told = lease(doppler, where)
     client.sys.disable_secrets_engine(database)
-    wait_until(lambda: not can_log_in(postgresql, told["value"]))
+    wait_until("the credential is revoked", lambda: not can_log_in(postgresql, told["value"]))
     client.sys.enable_secrets_engine("database", path=database)
     connect(client, database, postgresql)
     make_role(client, database, statements=CREATE)
@@ -306,3 +311,60 @@ def test_each_lease_is_recorded(server, doppler, where, database, client, tmp_pa
     ended = [e["request"]["operation"] for e in entries if e["request"]["path"] == f"{database}/creds/app/{told['id']}"]
     assert ended == ["delete", "delete"]
     assert values["DB_PASSWORD"] not in log.read_text() and told["value"]["password"] not in log.read_text()
+
+
+def test_the_command_line(keyturn, doppler, database, postgresql):
+    """Makes, lists and takes away; what it makes is leased."""
+    app = doppler.project("dev")
+    config = ["--project", app, "--config", "dev"]
+    assert b"DB_USERNAME" in keyturn("doppler-dynamic", "create", *config, "DB", "--path", f"{database}/creds/app").stdout
+    assert f"{database}/creds/app".encode() in keyturn("doppler-dynamic", "list", *config).stdout
+    told = json.loads(keyturn("doppler-dynamic", "list", *config, "--format", "json").stdout)
+    assert [one["name"] for one in told] == ["DB"]
+    leased = lease(doppler, {"project": app, "config": "dev"})
+    full = f"{database}/creds/app/{leased['id']}"
+    assert leased["id"].encode() in keyturn("lease", "list", f"{database}/creds/app").stdout
+    keyturn("lease", "revoke", full)
+    wait_until("the credential is revoked", lambda: not can_log_in(postgresql, leased["value"]))
+    keyturn("doppler-dynamic", "delete", *config, "DB")
+    assert json.loads(keyturn("doppler-dynamic", "list", *config, "--format", "json").stdout) == []
+
+
+def test_the_python_sdk(server, where, postgresql):
+    """Issues and lists; it sends no body with a delete, so that it can revoke nowhere."""
+    sdk = DopplerSDK(access_token=server.token)
+    sdk.set_base_url(server.address)
+    told = sdk.dynamic_secrets.issue_lease(IssueLeaseRequest(**where, dynamic_secret="DB", ttl_sec=600))
+    assert told.success is True and can_log_in(postgresql, told.value)
+    listed = sdk.secrets.list(config="dev", project=where["project"], include_dynamic_secrets=True,
+                              dynamic_secrets_ttl_sec=600).secrets
+    credential = {"username": listed["DB_USERNAME"]["computed"], "password": listed["DB_PASSWORD"]["computed"]}
+    assert can_log_in(postgresql, credential)
+
+
+NODE = """
+import module from '@dopplerhq/node-sdk'
+const DopplerSDK = module.default ?? module
+const [url, accessToken, project] = process.argv.slice(2)
+const sdk = new DopplerSDK({ accessToken })
+sdk.setBaseUrl(url)
+const which = { project, config: 'dev', dynamic_secret: 'DB' }
+const lease = await sdk.dynamicSecrets.issueLease({ ...which, ttl_sec: 600 })
+console.log(JSON.stringify(lease))
+"""
+
+
+def test_the_node_sdk(server, where, postgresql, tmp_path):
+    """Issues from Node. Installed from npm for this test."""
+    if not (shutil.which("npm") and shutil.which("node")):
+        pytest.skip("Node is not installed")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "drive.js").write_text(NODE)
+    installed = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", NODE_PACKAGE],
+                               cwd=tmp_path, capture_output=True, text=True, check=False)
+    if installed.returncode != 0:
+        pytest.skip("the package cannot be had")
+    done = subprocess.run(["node", "drive.js", server.address, server.token, where["project"]], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert can_log_in(postgresql, json.loads(done.stdout)["value"])

@@ -11,6 +11,7 @@ mod delete;
 mod destroy;
 mod dev;
 mod diff;
+mod doppler_dynamic;
 mod doppler_token;
 mod drill;
 mod get;
@@ -90,6 +91,7 @@ enum Verb {
     Lease(lease::Args),
     AwsKey(aws_key::Args),
     DopplerToken(doppler_token::Args),
+    DopplerDynamic(doppler_dynamic::Args),
     // What there is.
     Policy(policy::Args),
     Auth(auth::Args),
@@ -131,6 +133,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Lease(args) => lease::run(&args, &context),
         Verb::AwsKey(args) => aws_key::run(&args, &context),
         Verb::DopplerToken(args) => doppler_token::run(&args, &context),
+        Verb::DopplerDynamic(args) => doppler_dynamic::run(&args, &context),
         Verb::Policy(args) => policy::run(&args, &context),
         Verb::Auth(args) => auth::run(&args, &context),
         Verb::Mount(args) => mount::run(&args, &context),
