@@ -49,9 +49,12 @@ impl Projects {
                 by.require(Operation::Read, "data", &format!("{project}/{environment}"))?;
             }
             let created = draft.view.config(&name).map_or(now, |config| config.created);
+            // What was said about a secret of that name, such as who may reach it, stays said.
+            let known = draft.record.config(&name).cloned();
+            let known = known.unwrap_or_else(|| Config::new(&name, environment, created));
             draft.record.configs.retain(|config| config.name != name);
             let branch = name != environment;
-            draft.record.insert(Config { branch, ..Config::new(&name, environment, created) });
+            draft.record.insert(Config { branch, environment: environment.to_owned(), ..known });
             Ok(((), Told::of_config(format!("Created config {name}"), environment, &name)))
         })
         .await?;

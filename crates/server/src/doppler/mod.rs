@@ -108,7 +108,7 @@ async fn serve(doppler: Arc<Doppler>, request: Request<Body>) -> Response<Body> 
     };
     match prepare(doppler, request, &request_id).await {
         Err(failure) => failure.into_reply().into_response(&request_id),
-        Ok(call) if call.method == Method::GET => answer(call).await,
+        Ok(call) if call.method == Method::GET && !secrets::may_lease(&call) => answer(call).await,
         Ok(call) => {
             // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
             let changed = tokio::spawn(answer(call)).await;

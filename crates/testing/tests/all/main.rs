@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod alerts;
 mod aws_identity;
 mod ceremony;
 mod database;

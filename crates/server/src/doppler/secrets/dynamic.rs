@@ -45,6 +45,11 @@ pub(super) fn asked(call: &Call) -> Result<Option<u64>, Failure> {
     Ok(include.then(|| ttl.unwrap_or(DEFAULT_TTL)))
 }
 
+/// Whether a read may make credentials, so that it must come to its end whatever becomes of its client.
+pub(in crate::doppler) fn may_lease(call: &Call) -> bool {
+    call.parameters.query("include_dynamic_secrets").is_some()
+}
+
 fn seconds(call: &Call, name: &str) -> Result<Option<u64>, Failure> {
     let wanted = "a whole number of seconds from 1 to 2147483647";
     let number = match call.parameters.query(name) {

@@ -27,7 +27,7 @@ use keyturn_protocol::doppler::secret_json::SecretShape;
 
 pub(super) use self::{
     download::download,
-    dynamic::{issue, revoke},
+    dynamic::{issue, may_lease, revoke},
     note::{set as set_note, set_of_project as set_project_note},
     read::{list, names, one},
     watch::{Streams, watch},

@@ -15,7 +15,7 @@ const FAULTS: [Fault; 4] = [Fault::DiesBefore, Fault::DiesAfter, Fault::AnswerLo
 
 /// Runs `act` on a world that `prepare` made ready, once for each step and fault, and hands over what is left. `true`:
 /// `act` succeeded as far as it knows.
-async fn everywhere(
+pub(super) async fn everywhere(
     make: impl AsyncFn() -> World,
     prepare: impl AsyncFn(&World),
     act: impl AsyncFn(&World) -> bool,
@@ -48,7 +48,7 @@ async fn everywhere(
 }
 
 /// As many users as leases, and no more than one of each.
-async fn settled(world: &World, at: &str) -> usize {
+pub(crate) async fn settled(world: &World, at: &str) -> usize {
     world
         .until(&format!("{at}: users equal to leases"), async || {
             world.leases().await.len() == world.users().await.len()

@@ -2,5 +2,6 @@
 
 pub(crate) mod crash;
 mod credentials;
+mod dynamic;
 mod static_roles;
 pub(crate) mod world;

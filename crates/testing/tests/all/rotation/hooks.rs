@@ -10,9 +10,9 @@ use keyturn_core::{
     rotation::{Hook, RotationError, Settings, Strategy},
     secret::{SecretBytes, SecretString},
 };
-use keyturn_testing::mortal::{Fault, Place};
+use keyturn_testing::crash::{Fault, Place};
 
-use crate::world::{SECRET, World, permit, settings};
+use super::world::{SECRET, World, permit, settings};
 
 /// What a rotation function does, and what it was told.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use keyturn_core::{
     rotation::{Phase, Settings, Strategy},
 };
 
-use crate::world::{World, settings};
+use super::world::{World, settings};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;

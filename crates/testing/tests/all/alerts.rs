@@ -1,7 +1,5 @@
 //! What ends is told of exactly within its time, although no round reads more than has come within reach since the last.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyturn_core::{
