@@ -152,7 +152,7 @@ fn webhook(mut section: Section<'_, '_>, names: &mut Vec<String>) -> Option<Aler
 }
 
 fn name(section: &mut Section<'_, '_>, given: Option<At<String>>, default: String, names: &mut Vec<String>) -> String {
-    let At { value, span } = given.unwrap_or_else(|| At { value: default, span: 0..0 });
+    let At { value, span } = given.unwrap_or(At { value: default, span: 0..0 });
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let key = section.name("name");
     let mut refuse =

@@ -55,6 +55,8 @@ pub(crate) struct Config {
     /// What the protocols are told.
     pub(crate) api: ApiSettings,
     pub(crate) alerts: AlertsConfig,
+    /// The programs that rotations may run, by name.
+    pub(crate) hooks: BTreeMap<String, HookCommand>,
 }
 
 /// What is told of, and to whom.
@@ -82,8 +84,6 @@ pub(crate) struct AlertWebhookConfig {
     pub(crate) conditions: Vec<Condition>,
     /// Whether it is told when something is over.
     pub(crate) resolved: bool,
-    /// The programs that rotations may run, by name.
-    pub(crate) hooks: BTreeMap<String, HookCommand>,
 }
 
 /// Where sealed records are kept.

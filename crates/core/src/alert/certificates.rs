@@ -29,6 +29,9 @@ const MOST: usize = PAGE;
 #[derive(Debug, Default)]
 pub(super) struct Known(HashMap<Key, (Revision, Vec<End>)>);
 
+/// Reads the ends of the certificates in a record.
+type EndsIn = fn(&str, &[u8]) -> Vec<End>;
+
 impl Known {
     /// All certificates that are known.
     pub(super) async fn look(
@@ -40,7 +43,7 @@ impl Known {
     ) -> Result<(), StoreError> {
         let mut known = HashMap::new();
         for mount in mounts.all() {
-            let (prefix, what): (Key, fn(&str, &[u8]) -> Vec<End>) = match mount.engine {
+            let (prefix, what): (Key, EndsIn) = match mount.engine {
                 Engine::Cert => (keys::cert_entries(&mount.uuid), of_entry),
                 Engine::Database => (keys::database(&mount.uuid, "config", ""), of_connection),
                 _ => continue,

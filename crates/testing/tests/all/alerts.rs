@@ -28,7 +28,8 @@ impl World {
     async fn permit(&self, operation: Operation, path: &str) -> Permit {
         let credential = Some(Credential::Token(&self.0.root_token));
         let ask = Ask { credential, ..Ask::new("test", operation, path) };
-        let (exchange, admitted) = self.0.core().expect("open").admit(ask).await;
+        let core = self.0.core().expect("open");
+        let (exchange, admitted) = core.admit(ask).await;
         exchange.conclude(Answer::default()).await.expect("recorded");
         admitted.expect("admitted")
     }

@@ -37,7 +37,7 @@ impl Moment {
     fn lose(&self, key: Vec<u8>) {
         let below = self.scene.world.storage.clone();
         self.storage.before_next(async move {
-            let writes = vec![Write::Delete(key.into())];
+            let writes = vec![Write::Delete(key)];
             let commit = below.commit(Transaction { expect: Vec::new(), writes }).await.expect("removed");
             assert!(matches!(commit, keyturn_core::storage::Commit::Committed(_)));
         });
