@@ -183,9 +183,9 @@ def test_a_message_survives_the_receiver_and_the_server(tmp_path):
     wait_until("the alert is still there", lambda: firing(server, "rotation-failed"))
     back = Receiver(port)
     back.status = 500
-    wait_until("it is sent", lambda: back.bodies("alert.firing"))
+    wait_until("it is sent", lambda: back.bodies("alert.firing"), seconds=60)
     back.status = 204
-    wait_until("it is taken", lambda: any_taken(server))
+    wait_until("it is taken", lambda: any_taken(server), seconds=60)
     ids = {headers["webhook-id"] for headers, _ in back.got}
     assert len(ids) == 1, "one message, however often it came"
     server.kill()
@@ -303,6 +303,7 @@ def value(families, family, suffix="", **labels):
 
 def test_metrics_are_open_metrics_of_few_samples(server):
     """Parsed by Prometheus' own parser, which is strict; no label names a secret unless it is configured."""
+    wait_until("the first round", lambda: "keyturn_rotations" in scrape(server))
     families = scrape(server)
     assert families["keyturn_alerts_firing"].type == "gauge" and "keyturn_alert" not in families
     assert len(families["keyturn_rotations"].samples) == 11

@@ -18,10 +18,10 @@ use crate::{
 pub(super) const CHANNEL: &str = "alert";
 
 /// Seconds before each further attempt; from then on the last of them.
-const PAUSES: [u64; 6] = [1, 5, 30, 120, 600, 3600];
+const PAUSES: [u64; 8] = [1, 2, 5, 10, 30, 120, 600, 3600];
 
 /// Attempts after which a message is given up: three days.
-const MOST_ATTEMPTS: u32 = 77;
+const MOST_ATTEMPTS: u32 = 79;
 
 /// The shortest key that messages are signed with, in bytes.
 pub const MIN_SECRET: usize = 24;
