@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{self, Timestamp},
-    kv::{Payload, RotatingError, Site},
+    kv::{PENDING, Payload, RotatingError, Site},
     store::StoreError,
     target::TargetError,
 };
@@ -243,8 +243,26 @@ impl Inner {
                 return Err(StepError::Lost);
             }
         }
+        if held.rotation.settings.strategy == Strategy::Hook {
+            self.mend_label(held).await?;
+        }
         let acting = self.acting(held).await?;
         strategies::perform(self, &acting, act).await
+    }
+
+    /// Puts the label back on the version of a step that has failed, should somebody have taken it: a rotation function
+    /// refuses a version without.
+    async fn mend_label(&self, held: &mut Held) -> Result<(), StepError> {
+        let Some(run) = held.rotation.run.as_ref().filter(|run| run.attempts > 0) else { return Ok(()) };
+        let secret = self.kv.rotating(&held.site).await?;
+        let is_lost = secret.by_id(&run.id).is_some_and(|version| !version.has(PENDING));
+        if !is_lost || secret.current() != run.base {
+            return Ok(());
+        }
+        let (site, id, base) = (held.site.clone(), run.id.clone(), run.base);
+        let revision = self.kv.stage_pending(&site, &id, None, base, |_| held.batch()).await?;
+        held.stored(revision);
+        Ok(())
     }
 
     async fn promote(&self, held: &mut Held) -> Result<Flow, StepError> {

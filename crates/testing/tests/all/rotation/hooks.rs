@@ -216,6 +216,23 @@ async fn a_label_that_somebody_left_is_taken_over() {
     assert!(secret.by_id("left-by-somebody-who-died").expect("kept").stages.is_empty());
 }
 
+/// Somebody puts a version of their own, with the label, while the hook is at work.
+#[tokio::test]
+async fn a_label_that_somebody_takes_meanwhile_comes_back() {
+    let (world, function) = set_up().await;
+    function.breaks("createSecret", 1, "");
+    let id = world.run().await.expect("begun");
+    world.tend().await;
+    put(&Arc::downgrade(&world.core), &world.token, "a-version-of-somebody-elses-own", PENDING).await.expect("written");
+    assert!(world.secret().await.by_id(&id).expect("there").stages.is_empty());
+    function.mends();
+    world.finish().await;
+    let secret = world.secret().await;
+    assert_eq!(secret.by_id(&id).expect("there").stages, ["current"]);
+    assert!(secret.by_id("a-version-of-somebody-elses-own").expect("kept").stages.is_empty());
+    assert_eq!(world.view().await.rotation.count, 1);
+}
+
 /// At each commit, with the commit done or not, the process dies. Any step may be told twice, and of the same version.
 #[tokio::test]
 async fn a_hook_survives_the_death_of_the_server_at_every_commit() {
