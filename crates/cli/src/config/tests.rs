@@ -324,8 +324,10 @@ fn the_documents_whole_example_parses_and_shows_every_key() {
     assert_eq!(config.limits, Limits::default(), "the example shows the limits' defaults");
     for key in SCHEMAS.into_iter().filter(|schema| schema.section != "[audit]").flat_map(|schema| schema.keys) {
         let set = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} ="));
-        let heads =
-            |line: &str| line.trim_start_matches("# ").trim_matches(['[', ']']).rsplit('.').next() == Some(*key);
+        let heads = |line: &str| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with('[') && line.trim_matches(['[', ']']).split('.').any(|part| part == *key)
+        };
         assert!(whole.lines().any(|line| set(line) || heads(line)) || *key == "audit", "{key}");
     }
 }
