@@ -285,7 +285,7 @@ end
 
 
 def pour(server, work, kind, count):
-    """Makes things of a kind, numbered from 0 on, until there are so many; gives how many there are. A round begins a
+    """Makes things of a kind, numbered, until there are so many; gives how many there are. A round begins a
     little before the end of the last, where some requests were cut off."""
     method, path, body, listing = kind
     script, there = work / "pour.lua", 0
@@ -314,7 +314,7 @@ def rotations(binary, work, options):
     at_once = server.rss_mib()
     time.sleep(3)
     rows.append((f"{there:,}, after `kill -9`", first, at_once, idle(server, pause)))
-    path = "sys/rotation/secret/m/0000000"
+    path = "sys/rotation/secret/m/0000001"
     view = call(server, "GET", path)["data"]
     if view["state"] != "idle" or not view["next_rotation_time"]:
         raise SystemExit(f"the rotations are not what they should be: {view}")
