@@ -272,7 +272,7 @@ def measure_leases(binary, work, target, count, pause):
     server.stop()
 
 
-SECRETS = ("POST", "secret/data/m/%07d", '{"data":{"password":"pppppppppppppppppppppppppppppppp"}}', "secret/metadata/m")
+SECRETS = ("POST", "secret/data/m/%07d", '{"data":{"password":"p"}}', "secret/metadata/m")
 ROTATIONS = ("POST", "sys/rotation/secret/m/%07d", '{"strategy":"generated","schedule":"24h"}', "sys/rotation")
 POUR = """
 local n = {first} - 1

@@ -1,8 +1,7 @@
-"""Rotations on real databases: both credentials are good until nobody needs the one before, and no query fails."""
+"""Rotations on real databases: both credentials are good until nobody needs the one before.
 
-import threading
+What applications see of them: `test_rotation_pools.py`."""
 
-import hvac
 import psycopg
 import pymysql
 import pytest
@@ -167,71 +166,3 @@ def test_a_target_that_is_away_leaves_the_application_alone(client, target, name
         mariadb.launch()
     come_to_rest(client, name, 2)
     assert lets_in(mariadb, *credential(client, name))
-
-
-class Application(threading.Thread):
-    """Queries without end over connections that it opens with what the secret holds, each for a few queries."""
-
-    def __init__(self, reader, name, database):
-        super().__init__(daemon=True)
-        self.reader, self.secret, self.database = reader, name, database
-        self.queries, self.failures, self.users, self.over = 0, [], set(), threading.Event()
-
-    def run(self):
-        while not self.over.is_set():
-            try:
-                user, password = credential(self.reader, self.secret)
-                with self.database.connect(user, password) as connection:
-                    for _ in range(50):
-                        self.users.add(connection.execute("SELECT session_user").fetchone()[0])
-                        self.queries += 1
-            except (psycopg.Error, hvac.exceptions.VaultError) as error:
-                self.failures.append(repr(error))
-
-    def stop(self):
-        self.over.set()
-        self.join()
-
-
-def test_no_query_fails_while_credentials_change(client, limited, target, names, postgresql):
-    name, users, role = names
-    query(postgresql, (), f"CREATE ROLE {role}")
-    set_up(client, name, target=target(postgresql), users=users, owner_role=role)
-    come_to_rest(client, name, 1)
-    policy = f'path "secret/data/{name}" {{ capabilities = ["read"] }}'
-    applications = [Application(limited(policy), name, postgresql) for _ in range(4)]
-    for application in applications:
-        application.start()
-    try:
-        for count in range(2, 10):
-            rotate(client, name, count)
-    finally:
-        for application in applications:
-            application.stop()
-    assert [failure for application in applications for failure in application.failures] == []
-    assert all(application.queries > 100 and application.users == set(users) for application in applications)
-
-
-def test_who_holds_on_is_named_and_keeps_its_credential(client, limited, target, names, postgresql):
-    name, users, role = names
-    query(postgresql, (), f"CREATE ROLE {role}")
-    set_up(client, name, target=target(postgresql), users=users, owner_role=role, overlap_max="2s")
-    come_to_rest(client, name, 1)
-    stubborn = limited(f'path "secret/data/{name}" {{ capabilities = ["read"] }}')
-    held = credential(stubborn, name)
-    connection = postgresql.connect(*held, application_name="stubborn")
-    client.write(f"sys/rotation-run/secret/{name}")
-    wait_until("both are named", lambda: status(client, name)["sessions"] and status(client, name)["stragglers"])
-    told = status(client, name)
-    accessor = stubborn.auth.token.lookup_self()["data"]["accessor"]
-    assert [(one["identity"], one["version"], one["address"]) for one in told["stragglers"]] == [
-        (f"accessor/{accessor}", 1, "127.0.0.1")]
-    assert [(one["username"], one["application"]) for one in told["sessions"]] == [(users[0], "stubborn")]
-    began = told["run"]["promoted_time"]
-    wait_until("the overlap is over its longest", lambda: "yet to read" in status(client, name)["run"]["waiting_for"])
-    assert connection.execute("SELECT 1").fetchone() == (1,) and lets_in(postgresql, *held)
-    assert credential(stubborn, name) != held
-    assert status(client, name)["run"]["promoted_time"] == began and status(client, name)["sessions"]
-    connection.close()
-    come_to_rest(client, name, 2)
-    assert not lets_in(postgresql, *held)

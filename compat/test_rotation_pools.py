@@ -15,7 +15,8 @@ from sqlalchemy import event
 
 import harness
 from support import wait_until
-from test_rotation_databases import come_to_rest, credential, lets_in, names, query, set_up, status, target  # noqa: F401
+from test_rotation_databases import names, target  # noqa: F401
+from test_rotation_databases import come_to_rest, credential, lets_in, query, set_up, status
 
 pytestmark = pytest.mark.keyturn
 
@@ -30,7 +31,7 @@ def rust_application():
     """The program in Rust: beside the binary under test, or built."""
     built = harness.BINARY.parent / "examples" / "pooled_application"
     if "KEYTURN_COMPAT_BINARY" not in os.environ or not built.exists():
-        command = ["cargo", "build", "--locked", "--release", "--package", "keyturn-testing", "--example", built.name]
+        command = ["cargo", "build", "--locked", "--release", "--workspace", "--example", built.name]
         done = subprocess.run(command, cwd=harness.ROOT, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
         built = harness.ROOT / "target" / "release" / "examples" / built.name
@@ -122,8 +123,8 @@ class Rust:
 def is_connected(database, application):
     """Whether an application has a session that has asked something."""
     with database.connect() as admin:
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'SELECT session_user%%'"
-        return admin.execute(asked, [application]).fetchone()[0] > 0
+        sessions = admin.execute("SELECT query FROM pg_stat_activity WHERE application_name = %s", [application])
+        return any("session_user" in query for query, in sessions)
 
 
 def test_no_query_fails_in_fifty_rotations(server, client, limited, target, names, postgresql, rust_application):
@@ -175,6 +176,7 @@ def test_a_pool_that_holds_on_is_named_and_served(server, client, limited, targe
             return (told["run"] and "overlap" == told["state"] and [one["identity"] for one in told["stragglers"]]
                     == [identity] and [one["application"] for one in told["sessions"]] == ["stubborn"] and told)
 
+        began = wait_until("the overlap", lambda: (status(client, name)["run"] or {}).get("promoted_time"))
         told = wait_until("only the stubborn one is left", only_stubborn_is_left, 60)
         [straggler], [session] = told["stragglers"], told["sessions"]
         assert (straggler["version"], straggler["address"]) == (1, "127.0.0.1") and straggler["last_read_time"]
@@ -187,6 +189,7 @@ def test_a_pool_that_holds_on_is_named_and_served(server, client, limited, targe
         assert credential(stubborn, name) != held
         wait_until("the session alone is left", lambda: not status(client, name)["stragglers"])
         assert ask() == users[0] and status(client, name)["sessions"]
+        assert status(client, name)["run"]["promoted_time"] == began
     finally:
         pool.dispose()
         if application:
