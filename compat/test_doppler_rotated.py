@@ -82,6 +82,9 @@ def test_a_rotated_secret_is_made_seen_changed_and_deleted(doppler, where, body,
     assert doppler.ok("GET", f"{SECRETS}/download", where)["PLAIN"] == "x"
     read = doppler.ok("GET", ONE, where | {"slug": "DB"})["rotated_secret"]
     assert read["last_rotated_at"].endswith("Z") and doppler.ok("GET", ROTATED, where)["rotated_secrets"] == [read]
+    changed = doppler.ok("PUT", ONE, where | {"slug": "DB"}, {"name": "DB", "rotation_period_sec": 3600})["rotated_secret"]
+    assert changed["rotation_period_sec"] == 3600
+    doppler.refused(400, "PUT", ONE, where | {"slug": "DB"}, {"name": "OTHER", "rotation_period_sec": 3600})
     with Stream(Config(doppler, where["project"], "dev")) as stream:
         client.write(f"sys/rotation-run/secret/{where['project']}/dev")
         while stream.event() != "secrets.update":
@@ -90,9 +93,7 @@ def test_a_rotated_secret_is_made_seen_changed_and_deleted(doppler, where, body,
     second = credential(doppler, where)
     assert second["username"] != first["username"]
     assert can_log_in(postgresql, second) and can_log_in(postgresql, first), "both, until nobody needs the first"
-    changed = doppler.ok("PUT", ONE, where | {"slug": "DB"}, {"name": "DB", "rotation_period_sec": 3600})["rotated_secret"]
-    assert changed["rotation_period_sec"] == 3600
-    doppler.refused(400, "PUT", ONE, where | {"slug": "DB"}, {"name": "OTHER", "rotation_period_sec": 3600})
+    doppler.refused(409, "PUT", ONE, where | {"slug": "DB"}, {"name": "DB", "rotation_period_sec": 7200})
     doppler.refused(409, "POST", ROTATED, where, body | {"name": "OTHER"})
     doppler.refused(404, "GET", ONE, where | {"slug": "OTHER"})
     doppler.refused(409, "DELETE", ONE, where | {"slug": "DB"})
