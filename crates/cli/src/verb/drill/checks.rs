@@ -95,6 +95,9 @@ fn probes(record: &Record, stage: Stage) -> Verdict {
     }
     match (record.marks[at], made) {
         (None, _) if record.stop == Stop::Unhealthy => Verdict::Skipped("nothing was rotated".to_owned()),
+        (None, _) if stage == Stage::Overlap && record.promoted => {
+            Verdict::Skipped("there was no such time, or none that was seen".to_owned())
+        }
         (None, _) => Verdict::Skipped("it did not come to that".to_owned()),
         (Some(_), 0) if stage == Stage::Before => unfinished(record, "no probe was made"),
         (Some(_), 0) => {
@@ -188,5 +191,100 @@ fn waiting(last: &Status) -> String {
         (false, _) => stragglers,
         (true, false) => told.to_owned(),
         (true, true) => last.progress.line(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const OLD: &str = "app_a";
+    const NEW: &str = "app_b";
+
+    fn consumer(version: u64) -> Value {
+        json!({ "identity": "entity/x", "name": "web", "version": version, "last_read_time": "t", "address": null })
+    }
+
+    fn session(username: &str, id: &str) -> Value {
+        json!({ "username": username, "id": id, "address": "10.0.0.1", "application": "web" })
+    }
+
+    fn look(strategy: &str, in_use: Value) -> Status {
+        let mut all =
+            json!({ "version": 2, "username": NEW, "behind": [], "sessions": [], "other_sessions": [], "unknown": "" });
+        all.as_object_mut().unwrap().extend(in_use.as_object().unwrap().clone());
+        let consumers = all["behind"].as_array().unwrap().iter().cloned().chain([consumer(2)]).collect::<Vec<_>>();
+        let status = json!({
+            "strategy": strategy, "paused": false, "overlap_min": 0, "consumers": consumers, "in_use": all,
+            "state": "idle", "run": null, "failure": null, "last_run": { "id": "i", "promoted": true },
+            "next_rotation_time": null,
+        });
+        serde_json::from_value(status).unwrap()
+    }
+
+    /// A drill that was seen to its end; `looks` came after the promotion.
+    fn ended(strategy: &str, sessions_before: &Value, looks: &[Value]) -> Record {
+        let mut record = Record::new("secret/x", ["probe".to_owned()].into_iter(), 5);
+        let first = look(strategy, json!({ "version": 1, "username": OLD, "sessions": sessions_before }));
+        record.look(first.clone());
+        record.first = Some(first);
+        (record.asked, record.promoted, record.ended) = (true, true, Some(true));
+        looks.iter().for_each(|one| record.look(look(strategy, one.clone())));
+        record
+    }
+
+    #[test]
+    fn sessions_as_the_new_principal_are_the_evidence() {
+        let new = json!({ "sessions": [session(NEW, "2")] });
+        let record = ended("alternating", &json!([session(OLD, "1")]), &[json!({}), new.clone()]);
+        let Verdict::Passed(by) = reconnected(&record) else { panic!("{:?}", reconnected(&record)) };
+        assert_eq!(by, format!("by the target: 1 session is open as {NEW}: web from 10.0.0.1"));
+        assert_eq!(revoked(&record), Verdict::Passed(format!("{OLD} is good no longer")));
+        // The trial of the new login, which is seen at the first look alone, is none.
+        let record = ended("alternating", &json!([session(OLD, "1")]), &[new, json!({})]);
+        assert_eq!(reconnected(&record), Verdict::Failed(format!("no session was seen as {NEW}")));
+    }
+
+    #[test]
+    fn an_application_without_sessions_is_judged_by_what_it_reads() {
+        let record = ended("alternating", &json!([]), &[json!({}), json!({})]);
+        assert!(
+            matches!(reconnected(&record), Verdict::Passed(by) if by.contains("by who has read it alone (the target showed no session"))
+        );
+        let unknown = json!({ "unknown": "cannot tell" });
+        let record = ended("dual-credential", &json!([]), &[unknown.clone(), unknown]);
+        assert!(
+            matches!(reconnected(&record), Verdict::Passed(by) if by.contains("(cannot tell): entity/x (web), version 2"))
+        );
+    }
+
+    #[test]
+    fn who_holds_on_is_named() {
+        let held = json!({
+            "behind": [consumer(1)], "sessions": [session(NEW, "2")],
+            "other_sessions": [session(OLD, "3"), session(OLD, "4")],
+        });
+        let mut record = ended("alternating", &json!([session(OLD, "3")]), &[held.clone(), held]);
+        let named = "1 consumer has yet to read version 2: entity/x (web), version 1 at t; 2 sessions are open as app_a: \
+                     web from 10.0.0.1 (2 times)";
+        assert_eq!(reconnected(&record), Verdict::Failed(named.to_owned()));
+        assert!(matches!(revoked(&record), Verdict::Failed(_)), "sessions that outlive the revocation");
+        (record.ended, record.stop) = (None, Stop::TimedOut(Duration::from_secs(4)));
+        assert_eq!(revoked(&record), Verdict::Failed(format!("not within 4s: {OLD} is still good: {named}")));
+        record.stop = Stop::Interrupted;
+        assert!(matches!(revoked(&record), Verdict::Errored(why) if why.starts_with("interrupted: ")));
+    }
+
+    #[test]
+    fn what_does_not_apply_is_skipped() {
+        for (strategy, is_skipped) in [("hook", true), ("generated", true), ("in-place", false), ("alternating", false)]
+        {
+            let record = ended(strategy, &json!([]), &[json!({}), json!({})]);
+            assert_eq!(matches!(revoked(&record), Verdict::Skipped(_)), is_skipped, "{strategy}");
+        }
+        let unhealthy = Record { stop: Stop::Unhealthy, ..Record::new("secret/x", std::iter::empty(), 5) };
+        assert!(judge(&unhealthy).iter().all(|check| matches!(check.verdict, Verdict::Skipped(_))));
     }
 }

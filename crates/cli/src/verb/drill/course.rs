@@ -41,6 +41,8 @@ pub(super) struct Course<'a> {
     /// Said last of where the rotation is.
     told: String,
     unreachable: bool,
+    /// Whether the probes have succeeded often enough at the look before.
+    ready: bool,
     over: bool,
 }
 
@@ -48,7 +50,17 @@ impl<'a> Course<'a> {
     /// One that has not begun.
     pub(super) fn new(plan: &'a Plan, client: Arc<Client>, record: &'a mut Record, timeline: &'a mut Timeline) -> Self {
         let (threads, events) = Threads::new(client, &record.path);
-        Self { plan, threads, events, record, timeline, told: String::new(), unreachable: false, over: false }
+        Self {
+            plan,
+            threads,
+            events,
+            record,
+            timeline,
+            told: String::new(),
+            unreachable: false,
+            ready: false,
+            over: false,
+        }
     }
 
     /// Carries it out until there is nothing more to see.
@@ -101,6 +113,10 @@ impl<'a> Course<'a> {
         };
         let (path, credential) = (&self.record.path, first.in_use.credential());
         self.timeline.say(format!("{path}: {}, {credential} is current{sessions}", first.strategy))?;
+        if !first.in_use.unknown.is_empty() {
+            let why = &first.in_use.unknown;
+            self.timeline.say(format!("whether it reconnects is judged by who reads the new version: {why}"))?;
+        }
         let labels: Vec<&str> = self.plan.probes.iter().map(|probe| probe.label.as_str()).collect();
         self.timeline.say(format!("probing {} every {}", labels.join(", "), seconds(self.plan.interval)))
     }
@@ -114,7 +130,11 @@ impl<'a> Course<'a> {
                 self.record.id = Some(id);
                 Ok(())
             }
-            Event::Begun(Err(error)) => Err(error.into()),
+            Event::Begun(Err(error)) => {
+                // Who was refused has begun nothing; whoever heard no answer cannot know.
+                self.record.asked = !error.is_refusal();
+                Err(error.into())
+            }
             Event::Interrupted => {
                 self.stop(Stop::Interrupted);
                 Ok(())
@@ -131,10 +151,15 @@ impl<'a> Course<'a> {
         }
         if attempt.result.is_err() {
             self.stop(Stop::Unhealthy);
-            return Ok(());
         }
+        Ok(())
+    }
+
+    /// Asks for the rotation once the probes have succeeded, at a look after that: it shows the sessions that they have
+    /// made the application open.
+    fn begin(&mut self) -> Result<(), Failure> {
         let made = self.record.attempts(Stage::Before);
-        if made < self.plan.before {
+        if self.record.asked || !std::mem::replace(&mut self.ready, made >= self.plan.before) {
             return Ok(());
         }
         self.timeline.say(format!("{made} probes before the rotation: none failed; asking for it"))?;
@@ -168,8 +193,14 @@ impl<'a> Course<'a> {
     fn look(&mut self, status: Status) -> Result<(), Failure> {
         self.unreachable = false;
         let arrived = self.record.arrived.len();
+        let had_sessions = self.record.had_sessions;
         self.follow(&status)?;
+        let here = (!status.in_use.sessions.is_empty()).then(|| status::sessions(status.in_use.sessions.iter()));
         self.record.look(status);
+        if let Some(line) = here.filter(|_| !had_sessions && !self.record.asked) {
+            self.timeline.say(line)?;
+        }
+        self.begin()?;
         if arrived == 0 && !self.record.arrived.is_empty() {
             self.timeline.say(status::sessions(self.record.arrived.values()))?;
         }

@@ -137,7 +137,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if record.asked && record.ended.is_none() {
-        output::note(&format!("the rotation goes on by itself: see `keyturn rotation show {}`", record.path));
+        let what = if record.id.is_some() { "goes on by itself" } else { "was asked for, and may have begun" };
+        output::note(&format!("the rotation {what}: see `keyturn rotation show {}`", record.path));
     }
     outcome?;
     conclude(&record, &checks)
