@@ -19,6 +19,7 @@ mod content;
 mod dynamic;
 mod edit;
 mod notes;
+mod planned;
 mod reading;
 mod reference;
 mod resolve;
@@ -36,6 +37,7 @@ pub use values::{Overlay, Shown, Values};
 pub use watch::{Look, Watch};
 
 pub(crate) use content::Outlines;
+pub(crate) use planned::{Planned, payload_of};
 
 use crate::{kv::KvError, project::ConfigName, store::StoreError};
 

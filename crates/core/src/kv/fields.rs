@@ -120,6 +120,18 @@ impl Kv {
         Ok(matches!(self.store.commit(batch).await?, Commit::Committed(_)))
     }
 
+    /// Adds to a commit of another kind what makes new secrets; each permit is for one, and none may be there yet. Whoever
+    /// commits it holds the locks.
+    pub(crate) async fn making_fields(&self, commits: Vec<FieldsCommit>, mut batch: Batch) -> Result<Batch, KvError> {
+        for commit in commits {
+            let place = Self::locate(&commit.permit, &["data"])?;
+            let (written, next) = self.prepare_fields(&place, None, commit, batch).await?;
+            let key = place.key();
+            batch = next.expect(key.clone(), None).put(key, Store::encode(&written.secret)?);
+        }
+        Ok(batch)
+    }
+
     async fn prepare_fields(
         &self,
         place: &Place,

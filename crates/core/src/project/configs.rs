@@ -363,7 +363,7 @@ impl Projects {
     }
 }
 
-fn check_branch(name: &str, environment: &str) -> Result<(), ProjectError> {
+pub(super) fn check_branch(name: &str, environment: &str) -> Result<(), ProjectError> {
     check_config(name)?;
     if belongs(name, environment) {
         return Ok(());

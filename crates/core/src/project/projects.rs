@@ -301,7 +301,7 @@ impl Projects {
 }
 
 /// A name for people.
-fn check_label(name: &str) -> Result<(), ProjectError> {
+pub(super) fn check_label(name: &str) -> Result<(), ProjectError> {
     if (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
         return Ok(());
     }

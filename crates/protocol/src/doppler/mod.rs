@@ -7,6 +7,7 @@ pub mod env_file;
 pub mod format;
 pub mod secret_json;
 mod shapes;
+pub mod template;
 pub mod transformer;
 pub mod value_type;
 

@@ -213,6 +213,14 @@ impl Call {
         }
     }
 
+    /// A permit for something that the request needs besides, recorded as a request of its own.
+    pub(crate) async fn also(&self, operation: Operation, path: &str) -> Result<Permit, Failure> {
+        let told = SecretBytes::new(b"{}".to_vec());
+        let (exchange, permit) = self.admit(operation, path, &told).await?;
+        self.conclude(exchange, Ok(Reply::nothing())).await?;
+        Ok(permit)
+    }
+
     /// Records what came of it, before it leaves.
     pub(crate) async fn conclude(&self, exchange: Exchange<'_>, outcome: Outcome) -> Outcome {
         let error = outcome.as_ref().err().map(Failure::text);

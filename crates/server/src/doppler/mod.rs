@@ -37,6 +37,7 @@ mod secrets;
 mod service_accounts;
 mod settings;
 mod shape;
+mod template;
 mod tokens;
 mod trusted_ips;
 mod webhooks;

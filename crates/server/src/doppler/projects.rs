@@ -85,7 +85,7 @@ fn told(summary: &ProjectSummary) -> Outcome {
     Ok(Reply::ok(&json!({ "project": shape::project(summary), "success": true })))
 }
 
-fn check_description(text: &str) -> Result<(), Failure> {
+pub(super) fn check_description(text: &str) -> Result<(), Failure> {
     if text.chars().count() > 1000 {
         return Err(Failure::bad_request("description has more than 1000 characters"));
     }

@@ -4,8 +4,8 @@ use hyper::Method;
 
 use super::{
     Outcome, activity, approve, call::Call, cli_login, config_logs, configs, dynamic_secrets, environments,
-    error::Failure, me, projects, roles, rotated_secrets, secrets, service_accounts, tokens, trusted_ips, webhooks,
-    workplace,
+    error::Failure, groups, me, projects, roles, rotated_secrets, secrets, service_accounts, template, tokens,
+    trusted_ips, users, webhooks, workplace,
 };
 
 /// Whether a path is open to those without a token: what comes before one, or brings one in its body.
@@ -87,6 +87,7 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["workplace" | "projects", "roles", "role", role]) => roles::read(call, role).await,
         (GET, ["workplace" | "projects", "permissions"]) => roles::permissions(call).await,
         (_, ["workplace", "service_accounts", rest @ ..]) => account(call, rest).await,
+        (POST, ["workplace", "template", "import"]) => template::import(call).await,
         (GET, ["workplace"]) => workplace::read(call).await,
         (GET, ["logs"]) => activity::list(call).await,
         (GET, ["logs", "log"]) => activity::read(call).await,

@@ -90,7 +90,7 @@ async fn apply(call: &Call, target: &Target, changes: &[Change], after: After<'_
 }
 
 async fn attempt(call: &Call, path: &str, permit: Permit, changes: &[Change], after: After<'_>) -> Attempt {
-    let mut reading = call.core.read_config(also(call, Operation::Read, path).await?).await?;
+    let mut reading = call.core.read_config(call.also(Operation::Read, path).await?).await?;
     reading.load().await?;
     if let After::Gone(name) = after
         && reading.values().own(reading.target(), name).is_none()
@@ -109,7 +109,7 @@ async fn attempt(call: &Call, path: &str, permit: Permit, changes: &[Change], af
     let mut writes = vec![FieldsWrite { permit, values: decided.own.values, marks: decided.own.marks }];
     if let Some(root) = reading.root().filter(|_| !decided.root.values.is_empty()) {
         let root = Target { project: root.project, config: root.config };
-        let permit = also(call, Operation::Update, &call.config_path("data", &root)).await?;
+        let permit = call.also(Operation::Update, &call.config_path("data", &root)).await?;
         writes.push(FieldsWrite { permit, values: decided.root.values, marks: decided.root.marks });
     }
     reading.write(writes).await?;
@@ -117,14 +117,6 @@ async fn attempt(call: &Call, path: &str, permit: Permit, changes: &[Change], af
         After::Gone(_) => Ok(Reply::nothing()),
         After::Show => Ok(Reply::secret_json(StatusCode::OK, shown(call, reading).await?)),
     }
-}
-
-/// A permit for something that the request needs besides, recorded as a request of its own.
-async fn also(call: &Call, operation: Operation, path: &str) -> Result<Permit, Failure> {
-    let told = SecretBytes::new(b"{}".to_vec());
-    let (exchange, permit) = call.admit(operation, path, &told).await?;
-    call.conclude(exchange, Ok(Reply::nothing())).await?;
-    Ok(permit)
 }
 
 /// The config as it is after the write. That somebody changes it at once does not undo the write.
