@@ -1,4 +1,4 @@
-//! `doppler-token`: service tokens for `doppler run` and other clients of the Doppler API.
+//! `doppler-token`: service tokens and personal tokens for `doppler run` and other clients of the Doppler API.
 
 use clap::{Subcommand, ValueEnum};
 use keyturn_core::{
@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{self, Format, FormatArgs, Table, cell, short_time};
 
-/// Create, list and revoke service tokens for clients of the Doppler API
+/// Create, list and revoke tokens for clients of the Doppler API
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -47,6 +47,46 @@ Examples:
     Revoke {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The token's slug, as `list` shows it
+        slug: String,
+    },
+    /// Personal tokens: they may do what you may, and end with the token you make them with
+    Personal {
+        #[command(subcommand)]
+        action: Personal,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Personal {
+    /// Create a personal token and print it; it is never shown again
+    #[command(after_help = "\
+Examples:
+  keyturn doppler-token personal create --name laptop
+  keyturn doppler-token personal create --name laptop --ttl 12h --format json > token.json
+
+It lives 32 days at the most, and no longer than your own token.")]
+    Create {
+        /// A name for it, for listings
+        #[arg(long)]
+        name: String,
+        /// How long it lives
+        #[arg(long, value_name = "DURATION")]
+        ttl: Option<String>,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// List your personal tokens
+    #[command(after_help = "Examples:\n  keyturn doppler-token personal list")]
+    List {
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// End one of them at once
+    #[command(after_help = "\
+Examples:
+  keyturn doppler-token personal revoke 56c69f96-3045-11ea-978f-2e728ce88125")]
+    Revoke {
         /// The token's slug, as `list` shows it
         slug: String,
     },
@@ -107,7 +147,28 @@ struct Listed {
     tokens: Vec<Value>,
 }
 
+/// A new personal token.
+#[derive(Debug, Deserialize)]
+struct MadePersonal {
+    api_token: Listing,
+    api_key: SecretString,
+}
+
+/// What is told of a personal token.
+#[derive(Debug, Deserialize)]
+struct Listing {
+    name: String,
+    slug: String,
+    expires_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListedPersonal {
+    api_tokens: Vec<Value>,
+}
+
 const TOKENS: &str = "/v3/configs/config/tokens";
+const PERSONAL: &str = "/v3/me/tokens";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
@@ -118,7 +179,50 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             client.delete_with(&format!("{TOKENS}/token"), &query(config, &[("slug", slug)]))?;
             Ok(output::print_line(&format!("token {slug} revoked"))?)
         }
+        Action::Personal { action } => personal(action, &client),
     }
+}
+
+fn personal(action: &Personal, client: &Client) -> Result<(), Failure> {
+    match action {
+        Personal::Create { name, ttl, format } => {
+            let expires = ttl.as_deref().map(expiry).transpose()?;
+            let body = json!({ "name": name, "expires_at": expires });
+            let made: MadePersonal = client.post(PERSONAL, &body)?.json()?;
+            print_personal(&made, format.format)
+        }
+        Personal::List { format } => {
+            let all = [("per_page", "1000".to_owned())];
+            let listed: ListedPersonal = client.get_with(PERSONAL, &all)?.json()?;
+            if format.format == Format::Json {
+                return Ok(output::print_json(&Value::Array(listed.api_tokens))?);
+            }
+            let mut table = Table::new(["slug", "name", "created", "expires"]);
+            for token in &listed.api_tokens {
+                let [created, expires] = ["created_at", "expires_at"].map(|name| short_time(&cell(&token[name])));
+                table.row([&cell(&token["slug"]), &cell(&token["name"]), &created, &expires]);
+            }
+            Ok(output::print(&table.render())?)
+        }
+        Personal::Revoke { slug } => {
+            client.delete(&format!("{PERSONAL}/token/{slug}"))?;
+            Ok(output::print_line(&format!("token {slug} revoked"))?)
+        }
+    }
+}
+
+fn print_personal(made: &MadePersonal, format: Format) -> Result<(), Failure> {
+    let (token, key) = (&made.api_token, made.api_key.expose_secret());
+    if format == Format::Json {
+        let told = json!({ "name": token.name, "slug": token.slug, "token": key, "expire_time": token.expires_at });
+        return Ok(output::print_json(&told)?);
+    }
+    let mut table = Table::of_fields();
+    table.row(["token", key]);
+    table.row(["slug", &token.slug]);
+    table.row(["name", &token.name]);
+    table.row(["expires", &token.expires_at.as_deref().map_or_else(|| "never".to_owned(), short_time)]);
+    Ok(output::print(&table.render())?)
 }
 
 fn query<'q>(config: &ConfigArgs, more: &[(&'q str, &str)]) -> Vec<(&'q str, String)> {

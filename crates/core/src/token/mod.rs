@@ -6,6 +6,7 @@ mod entry;
 mod expire;
 mod lookup;
 mod named;
+mod personal;
 mod remove;
 mod renew;
 mod revoke;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! token/named/<group>/<slug>    NamedToken; the token's entry names the record, and removing it removes the record
-//! group                         config/<mount>/<project>/<config> · account/<slug>
+//! group                         config/<mount>/<project>/<config> · account/<slug> · person/<entity> · person/token/<hash>
 //! ```
 
 use std::sync::Arc;
@@ -158,7 +158,7 @@ impl Tokens {
     }
 }
 
-fn check_name(name: &str) -> Result<(), TokenError> {
+pub(super) fn check_name(name: &str) -> Result<(), TokenError> {
     let length = name.chars().count();
     if !(1..=MAX_NAME).contains(&length) || name.chars().any(char::is_control) {
         return Err(TokenError::invalid(format!(
@@ -168,7 +168,7 @@ fn check_name(name: &str) -> Result<(), TokenError> {
     Ok(())
 }
 
-fn view(slug: String, record: NamedToken, entry: Entry) -> NamedView {
+pub(super) fn view(slug: String, record: NamedToken, entry: Entry) -> NamedView {
     NamedView {
         slug,
         name: record.name,

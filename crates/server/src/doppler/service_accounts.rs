@@ -104,10 +104,10 @@ pub(super) async fn list_tokens(call: &Call, slug: &str) -> Outcome {
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
-    api_token: Value,
-    api_key: &'a str,
-    success: bool,
+pub(super) struct Made<'a> {
+    pub(super) api_token: Value,
+    pub(super) api_key: &'a str,
+    pub(super) success: bool,
 }
 
 pub(super) async fn create_token(call: &Call, slug: &str) -> Outcome {
@@ -154,7 +154,7 @@ fn told(slug: &str, account: &ServiceAccount) -> Value {
     })
 }
 
-fn token(view: &NamedView) -> Value {
+pub(super) fn token(view: &NamedView) -> Value {
     json!({
         "name": view.name,
         "slug": view.slug,
