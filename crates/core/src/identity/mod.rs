@@ -15,6 +15,7 @@ mod group_aliases;
 mod groups;
 mod index;
 mod log_in;
+mod members;
 mod merge;
 pub mod oidc;
 mod record;
@@ -29,6 +30,7 @@ pub use effective::Effective;
 pub use entities::{EntityInput, Find};
 pub use group_aliases::GroupAliasInput;
 pub use groups::{GroupInput, GroupView};
+pub use members::Membership;
 pub use merge::Merge;
 pub use record::{Alias, Entity, Group, GroupKind, MAX_NAME_LEN};
 

@@ -26,6 +26,7 @@ mod configs;
 mod dynamic_secrets;
 mod environments;
 mod error;
+mod groups;
 mod me;
 mod projects;
 mod reply;
@@ -40,6 +41,7 @@ mod shape;
 mod template;
 mod tokens;
 mod trusted_ips;
+mod users;
 mod webhooks;
 mod workplace;
 

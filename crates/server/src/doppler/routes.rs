@@ -90,6 +90,10 @@ pub(super) async fn answer(call: &Call) -> Outcome {
         (GET, ["workplace" | "projects", "roles", "role", role]) => roles::read(call, role).await,
         (GET, ["workplace" | "projects", "permissions"]) => roles::permissions(call).await,
         (_, ["workplace", "service_accounts", rest @ ..]) => account(call, rest).await,
+        (_, ["workplace", "groups", rest @ ..]) => group(call, rest).await,
+        (GET, ["workplace", "users"]) => users::list(call).await,
+        (GET, ["workplace", "users", slug]) => users::read(call, slug).await,
+        (PATCH, ["workplace", "users", slug]) => users::update(call, slug).await,
         (POST, ["workplace", "template", "import"]) => template::import(call).await,
         (GET, ["workplace"]) => workplace::read(call).await,
         (GET, ["logs"]) => activity::list(call).await,
@@ -106,6 +110,21 @@ async fn dynamic(call: &Call, path: &[&str]) -> Outcome {
         ("DELETE", ["dynamic_secret"]) => dynamic_secrets::delete(call).await,
         ("POST", ["dynamic_secret", "leases"]) => secrets::issue(call).await,
         ("DELETE", ["dynamic_secret", "leases", "lease"]) => secrets::revoke(call).await,
+        _ => Err(Failure::not_found("this server has no such operation")),
+    }
+}
+
+/// What is below `workplace/groups`.
+async fn group(call: &Call, path: &[&str]) -> Outcome {
+    match (call.method.as_str(), path) {
+        ("GET", []) => groups::list(call).await,
+        ("POST", []) => groups::create(call).await,
+        ("GET", ["group", slug]) => groups::read(call, slug).await,
+        ("PATCH", ["group", slug]) => groups::update(call, slug).await,
+        ("DELETE", ["group", slug]) => groups::delete(call, slug).await,
+        ("POST", ["group", slug, "members"]) => groups::add_member(call, slug).await,
+        ("GET", ["group", slug, "members", kind, member]) => groups::read_member(call, slug, kind, member).await,
+        ("DELETE", ["group", slug, "members", kind, member]) => groups::remove_member(call, slug, kind, member).await,
         _ => Err(Failure::not_found("this server has no such operation")),
     }
 }
