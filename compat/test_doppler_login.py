@@ -103,6 +103,18 @@ def test_the_page_holds_nothing_from_elsewhere(server):
     assert "<script" not in page and "http" not in page and "set-cookie" not in answer.headers
 
 
+def test_the_page_after_a_mistake(server, nobody, started):
+    """What was typed is still there, but no secret; it says what was wrong in words for people, and nothing of it is markup."""
+    status, page = approve(nobody, code=started["code"], token="hvs.mistyped")
+    assert status == 401 and f'value="{started["code"]}"' in page and "is not good here" in page and "hvs.mistyped" not in page
+    status, page = approve(nobody, code='"><b>x', token=server.token)
+    assert status == 404 and "<b>" not in page and "&quot;&gt;&lt;b&gt;x" in page
+    status, page = approve(nobody, code=started["code"], username="ann", password="hunter2")
+    assert status == 403 and "hunter2" not in page and "<details open>" in page
+    page = wire.call_any(f"{server.address}/v3/{PAGE}", "GET").body.decode()
+    assert "prefers-color-scheme:dark" in page and page.count("<form") == 1 and page.endswith("</html>")
+
+
 def test_codes_tell_nothing(server, nobody, started):
     """The code for people is none for the program, and unknown codes say nothing more."""
     assert set(nobody.ok("POST", "auth/cli/authorize", body={"code": started["code"]})) == {"error"}

@@ -1,36 +1,32 @@
-//! The page on which a login of a device is approved. It holds nothing from elsewhere, no script and no cookie: whoever
+//! Approving a login of a device on a page, which `approve_page.rs` writes. It holds nothing from elsewhere, no script and no cookie: whoever
 //! approves proves who they are with each approval, so a page of somebody else has nothing to ride on. The code is typed,
 //! not carried in the address, so that a link alone makes nobody approve a stranger's login.
 
-use std::fmt::Write as _;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{
     HeaderMap, StatusCode,
-    header::{self, HOST, HeaderName, HeaderValue, ORIGIN},
+    header::{HOST, HeaderName, ORIGIN},
 };
 use keyturn_core::{
-    door::{Answer, Ask},
+    door::{Answer, Ask, Refusal},
     policy::Operation,
     secret::{SecretBytes, SecretString},
     token::Issued,
 };
-use keyturn_protocol::aws::sigv4::{decode_form, hash};
+use keyturn_protocol::aws::sigv4::decode_form;
 use serde::Serialize;
 
-use super::{Outcome, activity::escaped, call::Call, call::checked, error::Failure, reply::Reply};
+use super::{
+    Outcome,
+    approve_page::{View, page},
+    call::{Call, checked},
+    error::Failure,
+    reply::Reply,
+};
 
+/// What is told of a login that failed, whyever it did.
+const WRONG: &str = "Username or password is wrong, or the user is locked.";
 /// Fields of the form at the most.
 const MAX_FIELDS: usize = 10;
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f4f5f7;color:#1c2330}\
-main{max-width:26rem;margin:8vh auto;padding:2rem;background:#fff;border:1px solid #d8dce3;border-radius:8px}\
-h1{font-size:1.25rem;margin:0 0 1rem}label{display:block;margin:1rem 0 .25rem;font-weight:600}\
-input{box-sizing:border-box;width:100%;padding:.5rem;font:inherit;border:1px solid #9aa3b2;border-radius:4px}\
-input[name=code]{font-family:ui-monospace,monospace;letter-spacing:.15em;text-transform:uppercase}\
-fieldset{border:1px solid #d8dce3;border-radius:4px;margin:1rem 0 0;padding:0 1rem 1rem}legend{padding:0 .25rem}\
-button{margin-top:1.5rem;width:100%;padding:.6rem;font:inherit;font-weight:600;color:#fff;background:#1f5fd0;border:0;\
-border-radius:4px;cursor:pointer}.bad{color:#a11212}.good{color:#0c6b33}p{margin:.5rem 0}";
 
 /// What somebody sent.
 struct Form(Vec<(String, SecretString)>);
@@ -62,16 +58,19 @@ impl Form {
 
 /// Shows the page.
 pub(super) async fn show(_: &Call) -> Outcome {
-    Ok(page(StatusCode::OK, "", true))
+    Ok(page(StatusCode::OK, &View::Form { code: "", problem: None }))
 }
 
 /// Takes an approval.
 pub(super) async fn submit(call: &Call) -> Outcome {
     if !is_own(&call.headers) {
-        return Ok(page(StatusCode::FORBIDDEN, &bad("This form was sent by another site."), false));
+        return Ok(page(StatusCode::FORBIDDEN, &View::Refused("This form was sent by another site.")));
     }
     let Some(form) = Form::parse(call.parameters.raw()) else {
-        return Ok(page(StatusCode::BAD_REQUEST, &bad("The form could not be read."), true));
+        return Ok(page(
+            StatusCode::BAD_REQUEST,
+            &View::Form { code: "", problem: Some("The form could not be read.") },
+        ));
     };
     let code = form.text("code").to_owned();
     let approved = match (form.get("token"), form.get("username")) {
@@ -80,13 +79,22 @@ pub(super) async fn submit(call: &Call) -> Outcome {
         _ => Err(Failure::bad_request("Give either a token, or a username with its password.")),
     };
     Ok(match approved {
-        Ok(host) => page(
-            StatusCode::OK,
-            &format!("<p class=\"good\">Approved. {} is logged in; you can close this page.</p>", escaped(&host)),
-            false,
-        ),
-        Err(failure) => page(failure.status(), &bad(&failure.text()), true),
+        Ok(host) => page(StatusCode::OK, &View::Approved { code: &code, host: &host }),
+        Err(failure) => page(failure.status(), &View::Form { code: &code, problem: Some(&problem(&failure)) }),
     })
+}
+
+/// What somebody at a browser is told. The API's own words are for programs.
+fn problem(failure: &Failure) -> String {
+    match failure.status() {
+        StatusCode::UNAUTHORIZED => {
+            "This token is not good here: it was mistyped, has ended, or is of another server.".to_owned()
+        }
+        StatusCode::FORBIDDEN if failure.text().starts_with("This token") => {
+            "This token may not approve logins: it needs update on auth/token/create.".to_owned()
+        }
+        _ => failure.text(),
+    }
 }
 
 /// Whether a form comes from this very page, as far as the browser says.
@@ -134,11 +142,16 @@ async fn by_login(call: &Call, code: &str, form: &Form) -> Result<String, Failur
     let ask = Ask { credential: None, ..call.ask(Operation::Update, &path, &told) };
     let (exchange, admitted) = call.core.admit(ask).await;
     let made: Result<Issued, Failure> = match admitted {
+        // Nothing may be mounted there.
+        Err(refusal @ (Refusal::Denied | Refusal::NoRoute(_))) => {
+            tracing::debug!(%refusal, "a login on the page of devices was turned away");
+            Err(Failure::forbidden(WRONG))
+        }
         Err(refusal) => Err(refusal.into()),
         Ok(permit) => call.core.logins().userpass().login(permit, password).await.map_err(|error| {
             // The same for a wrong password, an unknown user and a mount of another kind.
             tracing::debug!(%error, "a login on the page of devices failed");
-            Failure::forbidden("Username or password is wrong, or the user is locked.")
+            Failure::forbidden(WRONG)
         }),
     };
     let error = made.as_ref().err().map(Failure::text);
@@ -148,50 +161,10 @@ async fn by_login(call: &Call, code: &str, form: &Form) -> Result<String, Failur
     Ok(host)
 }
 
-fn bad(text: &str) -> String {
-    format!("<p class=\"bad\" role=\"alert\">{}</p>", escaped(text))
-}
-
-fn page(status: StatusCode, note: &str, with_form: bool) -> Reply {
-    let mut html = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-        <meta name=\"viewport\" content=\"width=device-width\"><title>Approve a login</title><style>",
-    );
-    html.push_str(STYLE);
-    let _ = write!(html, "</style><main><h1>Approve a login</h1>{note}");
-    if with_form {
-        html.push_str(
-            "<p>A command line asks to act as you. Type the code that it shows, and only a code that you see on a machine of \
-             yours: whoever sent you here with a code of their own would get your access.</p>\
-             <form method=\"post\" action=\"approve\" autocomplete=\"off\">\
-             <label for=\"code\">Code</label><input id=\"code\" name=\"code\" required maxlength=\"20\" \
-             placeholder=\"ABCD-EFGH\" autofocus>\
-             <fieldset><legend>Your token</legend><label for=\"token\">Token</label>\
-             <input id=\"token\" name=\"token\" type=\"password\"></fieldset>\
-             <fieldset><legend>or your username</legend><label for=\"username\">Username</label>\
-             <input id=\"username\" name=\"username\"><label for=\"password\">Password</label>\
-             <input id=\"password\" name=\"password\" type=\"password\">\
-             <label for=\"mount\">Auth method</label><input id=\"mount\" name=\"mount\" placeholder=\"userpass\"></fieldset>\
-             <button>Approve</button></form>",
-        );
-    }
-    html.push_str("</main></html>");
-    let digest = STANDARD.encode(hex::decode(hash(STYLE.as_bytes())).unwrap_or_default());
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    );
-    let audited = SecretBytes::new(b"{}".to_vec());
-    let reply = Reply::text(status, "text/html; charset=utf-8", SecretBytes::new(html.into_bytes()), audited)
-        .with(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))
-        .with(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    match HeaderValue::from_str(&policy) {
-        Ok(policy) => reply.with(header::CONTENT_SECURITY_POLICY, policy),
-        Err(_) => reply,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     #[test]

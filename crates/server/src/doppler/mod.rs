@@ -18,6 +18,7 @@
 
 mod activity;
 mod approve;
+mod approve_page;
 mod auth;
 mod call;
 mod cli_login;
