@@ -215,6 +215,13 @@ impl Barrier for AeadBarrier {
         if is_reserved(key) { None } else { self.storage.held(key) }
     }
 
+    fn revision<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Revision>, BarrierError>> {
+        Box::pin(async move {
+            let found = if is_reserved(key) { None } else { self.storage.get(key).await? };
+            Ok(found.map(|entry| entry.revision))
+        })
+    }
+
     fn scan<'a>(
         &'a self,
         prefix: &'a [u8],
