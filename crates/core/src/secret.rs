@@ -75,6 +75,36 @@ impl fmt::Debug for SecretString {
     }
 }
 
+/// Secret text that lies in the memory of another secret, such as one value of a payload.
+#[derive(Clone, Copy)]
+pub struct SecretStr<'a>(&'a str);
+
+impl<'a> SecretStr<'a> {
+    /// Text that lies in a secret, or is none and stands among secrets.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The plaintext. Each call is a decision to let it out.
+    #[must_use]
+    pub fn expose_secret(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a SecretString> for SecretStr<'a> {
+    fn from(text: &'a SecretString) -> Self {
+        Self(text.expose_secret())
+    }
+}
+
+impl fmt::Debug for SecretStr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
 impl<'de> serde::Deserialize<'de> for SecretString {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     TEXT_NAME,
+    fresh::Answers,
     reference::{MAX_SECRET_NAME, references},
 };
 use crate::{
@@ -95,12 +96,11 @@ fn raw_fields(json: &SecretBytes) -> RawFields<'_> {
 
 fn shown_fields(json: &SecretBytes) -> BTreeMap<String, SecretString> {
     let shown = raw_fields(json).into_iter().filter(|(name, _)| is_shown(name));
-    shown.map(|(name, raw)| (name.into_owned(), text_of(raw))).collect()
+    shown.map(|(name, raw)| (name.into_owned(), text_of(raw.get()))).collect()
 }
 
 /// A value as text: a text as it is, anything else as its JSON.
-fn text_of(raw: &RawValue) -> SecretString {
-    let json = raw.get();
+pub(super) fn text_of(json: &str) -> SecretString {
     let text = if json.starts_with('"') { serde_json::from_str(json).ok() } else { None };
     text.unwrap_or_else(|| SecretString::from(json))
 }
@@ -176,18 +176,49 @@ pub(super) struct Outline {
     pub(super) refers: bool,
     /// The version holds bytes.
     pub(super) bytes: bool,
+    /// Where each value lies in the payload, in the order of the names; `None`: they must be worked out, because the
+    /// payload is no object of fields or one of the values has something to resolve.
+    pub(super) spans: Option<Box<[Span]>>,
+}
+
+/// Where a value lies in its payload. It says how long the value is, and nothing else of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// The bytes are the value itself. Else they are its JSON.
+    pub(super) plain: bool,
 }
 
 impl Outline {
-    pub(super) fn of(fields: &Fields) -> Self {
+    pub(super) fn of(fields: &Fields, payload: &Payload) -> Self {
         let Some(values) = fields.values() else {
             return Self { bytes: true, ..Self::default() };
         };
         let links_of = |value: &SecretString| links(value.expose_secret());
         let links: BTreeMap<_, _> = values.iter().map(|(name, value)| (name.clone(), links_of(value))).collect();
         let refers = links.values().any(|links| !links.is_empty());
-        Self { links, refers, bytes: false }
+        let resolves = values.values().any(|value| value.expose_secret().contains("${"));
+        let spans = match payload {
+            Payload::Fields(json) if !resolves => spans(json).filter(|spans| spans.len() == links.len()),
+            _ => None,
+        };
+        Self { links, refers, bytes: false, spans }
     }
+}
+
+/// Where the values of all names that are shown lie, in the order of the names.
+fn spans(json: &SecretBytes) -> Option<Box<[Span]>> {
+    let begin = json.expose_secret().as_ptr() as usize;
+    let span = |raw: &RawValue| {
+        let text = raw.get();
+        let start = (text.as_ptr() as usize).checked_sub(begin)?;
+        let plain = text.starts_with('"') && text.len() >= 2 && !text.contains('\\');
+        let quote = usize::from(plain);
+        let (start, end) = (start + quote, start + text.len() - quote);
+        Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, plain })
+    };
+    raw_fields(json).iter().filter(|(name, _)| is_shown(name)).map(|(_, raw)| span(raw)).collect()
 }
 
 /// What a value refers to.
@@ -202,21 +233,25 @@ pub(super) fn links(value: &str) -> Box<[Link]> {
 }
 
 /// Outlines of versions that were read lately. A version never changes, so none goes stale.
-pub(crate) struct Outlines(Cache<String, Arc<Outline>>);
+pub(crate) struct Outlines {
+    outlines: Cache<String, Arc<Outline>>,
+    /// What answers were made from.
+    pub(super) answers: Answers,
+}
 
 impl Outlines {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self { outlines: Cache::new(REMEMBERED), answers: Answers::new() }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Outline>> {
-        self.0.get(key)
+        self.outlines.get(key)
     }
 
     pub(super) fn put(&self, key: String, outline: &Arc<Outline>) {
         let references = outline.links.values().map(|links| links.len()).sum::<usize>();
         if outline.links.len() + references <= MAX_REMEMBERED_NAMES {
-            self.0.insert(key, Arc::clone(outline));
+            self.outlines.insert(key, Arc::clone(outline));
         }
     }
 }
@@ -282,9 +317,24 @@ mod tests {
 
     #[test]
     fn an_outline_has_names_and_no_values() {
-        let outline = Outline::of(&Fields::of(&json(r#"{"A":"hunter2","B":"${A}${p.c.D}hunter2"}"#)));
+        let payload = json(r#"{"A":"hunter2","B":"${A}${p.c.D}hunter2"}"#);
+        let outline = Outline::of(&Fields::of(&payload), &payload);
         assert!(outline.refers && !outline.bytes);
         assert!(!format!("{outline:?}").contains("hunter2"));
         assert_eq!(outline.links["B"].len(), 2);
+        assert!(outline.spans.is_none(), "there is something to resolve");
+    }
+
+    #[test]
+    fn a_span_is_where_a_value_lies() {
+        let payload = json(r#" {"B": "x\"y", "A": 1.50, "c.d": "plain", "bad name": "x", "E": ""} "#);
+        let Payload::Fields(text) = &payload else { panic!("fields") };
+        let outline = Outline::of(&Fields::of(&payload), &payload);
+        let spans = outline.spans.as_deref().expect("spans").iter();
+        let shown: Vec<_> =
+            spans.map(|span| (&text.expose_secret()[span.start as usize..span.end as usize], span.plain)).collect();
+        assert_eq!(shown, [(&b"1.50"[..], false), (b"\"x\\\"y\"", false), (b"", true), (b"plain", true)]);
+        assert!(!Outline::of(&Fields::of(&json(r#"{"A":"\\${B}"}"#)), &json(r#"{"A":"\\${B}"}"#)).refers);
+        assert!(Outline::of(&Fields::of(&json(r#"{"A":"\\${B}"}"#)), &json(r#"{"A":"\\${B}"}"#)).spans.is_none());
     }
 }

@@ -78,7 +78,7 @@ impl Reading<'_> {
 
     /// What is said to be dynamic in one config.
     pub(super) fn dynamic_of(&self, layer: &ConfigName) -> impl Iterator<Item = &DynamicSecret> {
-        let project = self.projects.get(&layer.project).and_then(Option::as_ref);
+        let project = self.projects.get(&layer.project).and_then(|(_, project)| project.as_ref());
         project.and_then(|project| project.config(&layer.config)).into_iter().flat_map(|config| &config.dynamic)
     }
 

@@ -16,8 +16,10 @@
 //! an environment are not shown, and no write touches them.
 
 mod content;
+mod direct;
 mod dynamic;
 mod edit;
+mod fresh;
 mod notes;
 mod planned;
 mod reading;
@@ -28,6 +30,7 @@ mod values;
 mod watch;
 
 pub use content::{FieldMark, Fields, Visibility, is_shown};
+pub use direct::Direct;
 pub use dynamic::Dynamic;
 pub use edit::{FieldsWrite, Written};
 pub use reading::Reading;

@@ -6,12 +6,11 @@ use std::{
 };
 
 use super::{
-    ConfigError, Fields, MANAGED, MAX_CONFIGS, Overlay, Visibility,
+    ConfigError, Fields, MANAGED, MAX_CONFIGS, Overlay,
     content::{Link, Outline, links, version_key},
     watch::may_read,
 };
 use crate::{
-    barrier::{Mac, MacPurpose},
     core::Core,
     door::{Caller, Permit},
     keys,
@@ -30,7 +29,7 @@ pub struct Reading<'c> {
     caller: Option<Arc<Caller>>,
     pub(super) nodes: BTreeMap<ConfigName, Node>,
     pub(super) places: BTreeMap<ConfigName, Place>,
-    pub(super) projects: BTreeMap<String, Option<Arc<Project>>>,
+    pub(super) projects: BTreeMap<String, (Option<Revision>, Option<Arc<Project>>)>,
     /// Secrets whose references are yet to be followed: the config that is read, the name.
     todo: VecDeque<(ConfigName, String)>,
     seen: HashSet<(ConfigName, String)>,
@@ -62,7 +61,7 @@ pub(super) struct Place {
     /// The current version, if it can be read.
     pub(super) version: Option<Version>,
     /// Where its records lie, if it follows another secret.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     pub(super) outline: Arc<Outline>,
     pub(super) payload: Option<Payload>,
     pub(super) fields: Option<Fields>,
@@ -204,6 +203,12 @@ impl Reading<'_> {
                 self.todo.push_back(secret);
             }
         }
+    }
+
+    /// Whether references are yet to be followed.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.todo.is_empty()
     }
 
     /// Follows references as far as it is known what the caller may read. `Some`: whether they may read this config
@@ -364,12 +369,13 @@ impl Reading<'_> {
     }
 
     async fn project(&mut self, name: &str) -> Result<Option<Arc<Project>>, StoreError> {
-        if let Some(known) = self.projects.get(name) {
+        if let Some((_, known)) = self.projects.get(name) {
             return Ok(known.clone());
         }
         let found = self.core.store().read::<Project>(&keys::project(&self.mount.uuid, name)).await?;
+        let revision = found.as_ref().map(|seen| seen.revision);
         let found = found.map(|seen| Arc::new(seen.value));
-        self.projects.insert(name.to_owned(), found.clone());
+        self.projects.insert(name.to_owned(), (revision, found.clone()));
         Ok(found)
     }
 
@@ -386,18 +392,21 @@ impl Reading<'_> {
             return Ok(place);
         }
         self.open_payload(&path, &mut place).await?;
-        place.outline = place.fields.as_ref().map(Outline::of).unwrap_or_default().into();
+        let seen = place.fields.as_ref().zip(place.payload.as_ref());
+        place.outline = seen.map(|(fields, payload)| Outline::of(fields, payload)).unwrap_or_default().into();
         self.core.outlines().put(key, &place.outline);
         Ok(place)
     }
 
     async fn open_payload(&self, path: &str, place: &mut Place) -> Result<(), ConfigError> {
-        let Some(version) = &place.version else { return Ok(()) };
-        let payload = self.core.kv().payload_of_head(&self.mount, path, place.held.as_ref(), version.number).await?;
-        // The version was destroyed or pruned since its record was read.
-        let payload = payload.ok_or(ConfigError::Changed)?;
-        place.fields = Some(Fields::of(&payload));
-        place.payload = Some(payload);
+        if place.payload.is_none() {
+            let Some(version) = &place.version else { return Ok(()) };
+            let held = place.held.as_ref();
+            let payload = self.core.kv().payload_of_head(&self.mount, path, held, version.number).await?;
+            // None: the version was destroyed or pruned since its record was read.
+            place.payload = Some(payload.ok_or(ConfigError::Changed)?);
+        }
+        place.fields = place.payload.as_ref().map(Fields::of);
         Ok(())
     }
 
@@ -422,59 +431,12 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn note_access(&self) {
+    pub(super) fn note_access(&self) {
         for (name, place) in &self.places {
-            if let Some(seen) = place.secret.as_ref().filter(|_| place.fields.is_some()) {
+            if let Some(seen) = place.secret.as_ref().filter(|_| place.payload.is_some()) {
                 let path = format!("{}/{}", name.project, name.config);
                 self.core.kv().note_read(&self.mount, path, seen.value.last_accessed_day);
             }
-        }
-    }
-
-    /// A keyed hash of all that an answer depends on: the versions that it draws from, what the caller may see of them,
-    /// and `options`, which say how it is written.
-    #[must_use]
-    pub fn etag(&self, options: &[&str], sees_restricted: bool) -> Mac {
-        let mut text = Vec::with_capacity(512);
-        let mut add = |part: &[u8]| {
-            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            text.extend_from_slice(part);
-        };
-        add(self.mount.uuid.as_bytes());
-        add(self.target.project.as_bytes());
-        add(self.target.config.as_bytes());
-        add(&[u8::from(sees_restricted)]);
-        options.iter().for_each(|option| add(option.as_bytes()));
-        for (name, node) in &self.nodes {
-            add(name.project.as_bytes());
-            add(name.config.as_bytes());
-            match node {
-                Node::Missing => add(b"missing"),
-                Node::Denied => add(b"denied"),
-                Node::Open(open) => {
-                    add(open.environment.as_bytes());
-                    open.layers.iter().for_each(|layer| self.add_version(layer, sees_restricted, &mut add));
-                    let dynamic = open.layers.iter().flat_map(|layer| self.dynamic_of(layer));
-                    dynamic.for_each(|secret| add(secret.id.as_bytes()));
-                }
-            }
-            add(b"end");
-        }
-        self.core.barrier().mac(MacPurpose::Etag, &[&text])
-    }
-
-    fn add_version(&self, layer: &ConfigName, sees_restricted: bool, add: &mut impl FnMut(&[u8])) {
-        add(layer.project.as_bytes());
-        add(layer.config.as_bytes());
-        let Some(Place { secret: Some(seen), version: Some(version), .. }) = self.places.get(layer) else {
-            return add(b"nothing");
-        };
-        add(seen.value.arn_suffix.as_bytes());
-        add(&version.number.to_be_bytes());
-        add(version.id.as_bytes());
-        if !sees_restricted {
-            let restricted = seen.value.marks.iter().filter(|(_, mark)| mark.visibility == Visibility::Restricted);
-            restricted.for_each(|(name, _)| add(name.as_bytes()));
         }
     }
 

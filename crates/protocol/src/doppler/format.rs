@@ -9,9 +9,7 @@
 //!
 //! Names are sorted; lines are joined by single line breaks, and none stands at the end.
 
-use std::collections::BTreeMap;
-
-use keyturn_core::secret::{SecretBytes, SecretString};
+use keyturn_core::secret::{SecretBytes, SecretStr};
 
 use super::transformer::Transformer;
 
@@ -74,8 +72,9 @@ impl Format {
 
     /// Writes names and values, which come sorted, into one buffer that does not grow.
     #[must_use]
-    pub fn render(self, secrets: &BTreeMap<String, SecretString>) -> SecretBytes {
-        let room = secrets.iter().map(|(name, value)| name.len() * 2 + self.room(value.expose_secret()) + 8).sum();
+    pub fn render<N: AsRef<str>>(self, secrets: &[(N, SecretStr<'_>)]) -> SecretBytes {
+        let room = |(name, value): &(N, SecretStr<'_>)| name.as_ref().len() * 2 + self.room(value.expose_secret()) + 8;
+        let room = secrets.iter().map(room).sum();
         let mut text = SecretBytes::new(Vec::with_capacity(room));
         let out = text.expose_secret_mut();
         match self {
@@ -110,37 +109,64 @@ impl Format {
 
     /// The bytes that a value takes at the most.
     fn room(self, value: &str) -> usize {
-        let growing = |by: usize, grows: fn(u8) -> bool| value.len() + value.bytes().filter(|b| grows(*b)).count() * by;
-        match self {
-            Self::Env => growing(1, |byte| matches!(byte, b'\\' | b'"')),
-            Self::Docker | Self::EnvNoQuotes => growing(1, |byte| matches!(byte, b'\n' | b'\r')),
-            Self::Json | Self::DotnetJson => growing(5, |byte| byte < 0x20 || matches!(byte, b'\\' | b'"')),
+        let grown = match self {
+            Self::Env => count(value, |byte| byte == b'\\' || byte == b'"'),
+            Self::Docker | Self::EnvNoQuotes => count(value, |byte| byte == b'\n' || byte == b'\r'),
+            Self::Json | Self::DotnetJson if is_plain(value) => 0,
+            Self::Json | Self::DotnetJson => 5 * count(value, is_escaped),
             // What YAML does not take as it is may be two bytes that become six.
-            Self::Yaml => growing(5, |byte| byte < 0x20 || matches!(byte, b'\\' | b'"' | 0x7f | 0xc2 | 0xe2 | 0xef)),
-        }
+            Self::Yaml => 5 * count(value, |byte| is_escaped(byte) || matches!(byte, 0x7f | 0xc2 | 0xe2 | 0xef)),
+        };
+        value.len() + grown
     }
 }
 
-fn json(secrets: &BTreeMap<String, SecretString>, out: &mut Vec<u8>) {
+/// How many bytes of a text are of a kind.
+fn count(text: &str, kind: impl Fn(u8) -> bool) -> usize {
+    text.bytes().filter(|byte| kind(*byte)).count()
+}
+
+/// Whether JSON takes a text as it is. It looks at all bytes, which is many at once.
+fn is_plain(text: &str) -> bool {
+    !text.bytes().fold(false, |found, byte| found | is_escaped(byte))
+}
+
+/// Whether JSON does not take a byte as it is.
+fn is_escaped(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'\\') | (byte == b'"')
+}
+
+/// Text as JSON quotes it.
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    if !is_plain(text) {
+        // Writing text to memory cannot fail.
+        _ = serde_json::to_writer(out, text);
+        return;
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+fn json<N: AsRef<str>>(secrets: &[(N, SecretStr<'_>)], out: &mut Vec<u8>) {
     out.push(b'{');
     for (index, (name, value)) in secrets.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        // Writing text to memory cannot fail.
-        _ = serde_json::to_writer(&mut *out, name);
+        quoted(name.as_ref(), out);
         out.push(b':');
-        _ = serde_json::to_writer(&mut *out, value.expose_secret());
+        quoted(value.expose_secret(), out);
     }
     out.push(b'}');
 }
 
-fn lines(secrets: &BTreeMap<String, SecretString>, out: &mut Vec<u8>, line: impl Fn(&str, &str, &mut Vec<u8>)) {
+fn lines<N: AsRef<str>>(secrets: &[(N, SecretStr<'_>)], out: &mut Vec<u8>, line: impl Fn(&str, &str, &mut Vec<u8>)) {
     for (index, (name, value)) in secrets.iter().enumerate() {
         if index > 0 {
             out.push(b'\n');
         }
-        line(name, value.expose_secret(), out);
+        line(name.as_ref(), value.expose_secret(), out);
     }
 }
 
@@ -188,17 +214,17 @@ fn yaml_text(text: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::doppler::env_file;
 
-    fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect()
-    }
-
     fn rendered(format: Format, pairs: &[(&str, &str)]) -> String {
-        String::from_utf8(format.render(&secrets(pairs)).expose_secret().to_vec()).expect("text")
+        let sorted: BTreeMap<&str, &str> = pairs.iter().copied().collect();
+        let secrets: Vec<_> = sorted.into_iter().map(|(name, value)| (name, SecretStr::new(value))).collect();
+        String::from_utf8(format.render(&secrets).expose_secret().to_vec()).expect("text")
     }
 
     const HARD: [(&str, &str); 5] = [
@@ -262,8 +288,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_env_and_json_write_reads_as_it_was(values in any_secrets()) {
-            let held: BTreeMap<_, _> =
-                values.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect();
+            let held: Vec<_> = values.iter().map(|(name, value)| (name, SecretStr::new(value))).collect();
             let env = Format::Env.render(&held);
             let read = env_file::parse(std::str::from_utf8(env.expose_secret()).expect("text")).expect("readable");
             let read: BTreeMap<_, _> =
@@ -276,8 +301,7 @@ mod tests {
 
         #[test]
         fn no_buffer_grows_and_no_value_adds_a_line(values in any_secrets()) {
-            let held: BTreeMap<_, _> =
-                values.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect();
+            let held: Vec<_> = values.iter().map(|(name, value)| (name, SecretStr::new(value))).collect();
             for (_, format) in Format::ALL {
                 let room: usize =
                     held.iter().map(|(name, value)| name.len() * 2 + format.room(value.expose_secret()) + 8).sum();

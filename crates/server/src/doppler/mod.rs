@@ -114,19 +114,24 @@ async fn serve(doppler: Arc<Doppler>, request: Request<Body>) -> Response<Body> 
         Err(failure) => failure.into_reply().into_response(&request_id),
         Ok(call) if call.method == Method::GET && !secrets::may_lease(&call) => answer(call).await,
         Ok(call) => {
-            // A client that goes away must not stop a change half-way, nor keep its answer out of the audit log.
-            let changed = tokio::spawn(answer(call)).await;
+            let changed = by_itself(call).await;
             changed
                 .unwrap_or_else(|error| Failure::internal(&error, &request_id).into_reply().into_response(&request_id))
         }
     }
 }
 
+/// Answers in a task of its own: a client that goes away must not stop a change half-way, nor keep its answer out of the
+/// audit log.
+fn by_itself(call: Call) -> tokio::task::JoinHandle<Response<Body>> {
+    tokio::spawn(answer(call))
+}
+
 async fn answer(call: Call) -> Response<Body> {
     let outcome = match routes::answer(&call).await {
         // What was wrong showed before the door was asked, such as another config than the token is for.
         Err(failure) if !call.asked.load(Ordering::Relaxed) && !routes::is_open(&call.path) => {
-            Err(turned_away(&call, None, failure).await)
+            Err(Box::pin(turned_away(&call, None, failure)).await)
         }
         outcome => outcome,
     };
@@ -171,7 +176,7 @@ async fn prepare(doppler: Arc<Doppler>, request: Request<Body>, request_id: &str
     if !routes::is_open(&call.path) {
         match auth::know(&call.core, token.as_ref()).await {
             Ok(known) => call.known = Some(known),
-            Err(failure) => return Err(turned_away(&call, token.as_ref(), failure).await),
+            Err(failure) => return Err(Box::pin(turned_away(&call, token.as_ref(), failure)).await),
         }
     }
     Ok(call)
@@ -183,7 +188,7 @@ async fn rate_limit(call: &Call) -> Result<(), Failure> {
     let standing = call.core.rate_limit(UNKNOWN, from, &data).await?;
     let Some(standing) = standing.filter(|standing| !standing.allowed) else { return Ok(()) };
     let told = Failure::over_limit(standing.retry_after);
-    if standing.audited { Err(turned_away(call, None, told).await) } else { Err(told) }
+    if standing.audited { Err(Box::pin(turned_away(call, None, told)).await) } else { Err(told) }
 }
 
 /// Records that somebody is turned away before the door.

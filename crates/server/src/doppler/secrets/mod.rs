@@ -121,10 +121,22 @@ async fn reading(call: &Call, target: &Target, job: Job<'_>) -> Outcome {
 }
 
 async fn attempt(call: &Call, permit: Permit, job: &Job<'_>) -> Attempt {
+    if let Job::Download(asked) = job
+        && let Some(reply) = download::unchanged(call, &permit, asked).await?
+    {
+        permit.spend();
+        return Ok(reply);
+    }
+    // Whatever reads has a state of its own: a 304 would move it about for nothing.
+    Box::pin(read(call, permit, job)).await
+}
+
+async fn read(call: &Call, permit: Permit, job: &Job<'_>) -> Attempt {
     let reading = call.core.read_config(permit).await?;
     match job {
-        Job::List(listed) => read::listed(call, reading, listed).await,
-        Job::One(name) => read::found(call, reading, name).await,
+        // What is asked for most has the smallest state, and no part of the others'.
+        Job::List(listed) => Box::pin(read::listed(call, reading, listed)).await,
+        Job::One(name) => Box::pin(read::found(call, reading, name)).await,
         Job::Names { managed, dynamic } => read::named(&reading, *managed, *dynamic),
         Job::Download(asked) => download::downloaded(call, reading, asked).await,
     }
