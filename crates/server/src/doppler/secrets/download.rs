@@ -11,7 +11,7 @@ use hyper::{
 };
 use keyturn_core::{
     barrier::Mac,
-    config_values::{Dynamic, Reading, Values, Visibility},
+    config_values::{Dynamic, Reading, Shown, Visibility},
     door::Permit,
     secret::{SecretBytes, SecretStr},
 };
@@ -136,7 +136,8 @@ async fn leasing(call: &Call, asked: &Asked, reading: &mut Reading<'_>, leases: 
     let only = asked.only.as_ref();
     let names: BTreeSet<String> = dynamic::names(leases, only).collect();
     let values = reading.values();
-    let mut secrets = shown(asked, &values, &names)?;
+    let shown = values.shown(only, true);
+    let mut secrets = visible(asked, &shown, &names)?;
     let planned = secrets.iter().map(|(name, _)| *name).chain(names.iter().map(String::as_str));
     rendered(asked, planned.map(|name| (name, SecretStr::new(""))).collect())?;
     let leased = dynamic::lease(call, leases, ttl, only).await?;
@@ -154,7 +155,8 @@ async fn whole(asked: &Asked, reading: &mut Reading<'_>) -> Attempt {
     }
     reading.load().await?;
     let values = reading.values();
-    rendered(asked, shown(asked, &values, &BTreeSet::new())?)
+    let shown = values.shown(asked.only.as_ref(), true);
+    rendered(asked, visible(asked, &shown, &BTreeSet::new())?)
 }
 
 /// Whether the client has what this ETag stands for.
@@ -164,13 +166,12 @@ fn has(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-/// All values that the reader is shown, but those of the names in `without`.
-fn shown<'v>(
+/// What is shown to the reader of the values, but those of the names in `without`.
+fn visible<'v>(
     asked: &Asked,
-    values: &'v Values<'_>,
+    shown: &'v [Shown<'_>],
     without: &BTreeSet<String>,
 ) -> Attempt<Vec<(&'v str, SecretStr<'v>)>> {
-    let shown = values.shown(asked.only.as_ref(), true);
     let mut secrets = Vec::with_capacity(shown.len());
     for secret in shown.iter().filter(|secret| !without.contains(secret.name)) {
         if !asked.restricted && secret.computed_visibility() == Visibility::Restricted {
