@@ -387,7 +387,8 @@ def test_without_rules_nothing_fires(tmp_path):
     """`enabled = false` tells nobody; asked, it still answers."""
     server = start(tmp_path, '[alerts]\nenabled = false\ninterval = "1s"\n')
     fail_a_rotation(server, "db")
-    wait_until("a round", lambda: value(scrape(server), "keyturn_condition_subjects", condition="rotation-failed") == 1)
+    wait_until("a round", lambda: "keyturn_condition_subjects" in scrape(server))
+    wait_until("another", lambda: value(scrape(server), "keyturn_condition_subjects", condition="rotation-failed") == 1)
     assert not firing(server)
     run(server, "status", "--fail-on", "failed", expect=7)
     server.stop()
