@@ -158,7 +158,7 @@ fn revoked(record: &Record) -> Verdict {
     let (Some(first), Some(last)) = (&record.first, record.last.as_ref().filter(|_| record.promoted)) else {
         return Verdict::Skipped("no new credential became current".to_owned());
     };
-    match first.strategy.as_str() {
+    match first.progress.strategy.as_str() {
         "hook" => return Verdict::Skipped("the credential before is the hook's to revoke".to_owned()),
         "generated" => return Verdict::Skipped("there is no target where the value before is good".to_owned()),
         _ if first.in_use.username.is_empty() => return Verdict::Skipped("there was no credential before".to_owned()),
@@ -177,7 +177,7 @@ fn revoked(record: &Record) -> Verdict {
 
 /// The credential that is to be revoked.
 fn before(first: &Status) -> String {
-    match first.strategy.as_str() {
+    match first.progress.strategy.as_str() {
         "alternating" => first.in_use.username.clone(),
         _ => format!("the password before of {}", first.in_use.username),
     }

@@ -112,7 +112,7 @@ impl<'a> Course<'a> {
             sessions => format!("; {}", status::sessions(sessions.iter())),
         };
         let (path, credential) = (&self.record.path, first.in_use.credential());
-        self.timeline.say(format!("{path}: {}, {credential} is current{sessions}", first.strategy))?;
+        self.timeline.say(format!("{path}: {}, {credential} is current{sessions}", first.progress.strategy))?;
         if !first.in_use.unknown.is_empty() {
             let why = &first.in_use.unknown;
             self.timeline.say(format!("whether it reconnects is judged by who reads the new version: {why}"))?;

@@ -68,7 +68,7 @@ pub(super) fn render(record: &Record, checks: &[Check], timeline: &Timeline, beg
         xml,
         "  <testsuite name=\"{name}\" {counts} skipped=\"{skipped}\" time=\"{time}\" timestamp=\"{began}\">"
     );
-    let strategy = record.first.as_ref().map_or("", |first| first.strategy.as_str());
+    let strategy = record.first.as_ref().map_or("", |first| first.progress.strategy.as_str());
     let (attempts, failures) = record.totals();
     xml.push_str("    <properties>\n");
     for (property, value) in [

@@ -44,7 +44,7 @@ pub(super) fn data(record: &Record, checks: &[Check], timeline: &Timeline) -> Va
     let held = last.map_or(&[][..], |last| last.other_sessions.as_slice());
     json!({
         "path": record.path,
-        "strategy": record.first.as_ref().map(|first| &first.strategy),
+        "strategy": record.first.as_ref().map(|first| &first.progress.strategy),
         "rotation": record.id,
         "result": result(record, checks),
         "seconds": record.took.as_secs_f64(),

@@ -12,7 +12,6 @@ const MOST_NAMED: usize = 5;
 /// What is looked at.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Status {
-    pub(super) strategy: String,
     pub(super) paused: bool,
     pub(super) overlap_min: u64,
     pub(super) consumers: Vec<Consumer>,
@@ -64,7 +63,7 @@ impl Status {
 
     /// Whether the strategy keeps both credentials for a time.
     pub(super) fn overlaps(&self) -> bool {
-        matches!(self.strategy.as_str(), "alternating" | "dual-credential")
+        matches!(self.progress.strategy.as_str(), "alternating" | "dual-credential")
     }
 }
 

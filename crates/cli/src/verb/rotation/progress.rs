@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What is looked at.
 #[derive(Debug, Clone, Deserialize)]
 pub(in super::super) struct Status {
-    strategy: String,
+    pub(in super::super) strategy: String,
     pub(in super::super) state: String,
     run: Option<Run>,
     failure: Option<Stopped>,
