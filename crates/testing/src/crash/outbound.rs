@@ -1,15 +1,16 @@
-//! The requests of a process that may die.
+//! The requests and commands of a process that may die.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use keyturn_core::{
+    hook_command::{CommandError, CommandReply, HookCommands, HookEvent},
     outbound::{Outbound, OutboundError, Reply, Request, ServiceAccount},
     storage::BoxFuture,
 };
 
 use super::{Faults, Place};
 
-/// Each request is a step.
+/// Each request and each command is a step.
 pub struct MortalOutbound {
     beyond: Arc<dyn Outbound>,
     faults: Faults,
@@ -34,5 +35,23 @@ impl Outbound for MortalOutbound {
 
     fn service_account(&self) -> BoxFuture<'_, Option<ServiceAccount>> {
         self.beyond.service_account()
+    }
+
+    fn commands(&self) -> &dyn HookCommands {
+        self
+    }
+}
+
+impl HookCommands for MortalOutbound {
+    fn timeout(&self, name: &str) -> Option<Duration> {
+        self.beyond.commands().timeout(name)
+    }
+
+    fn run<'a>(&'a self, name: &'a str, event: HookEvent<'a>) -> BoxFuture<'a, Result<CommandReply, CommandError>> {
+        Box::pin(async move {
+            let lost = || CommandError::Ended("the outcome was lost".to_owned());
+            let run = async { self.beyond.commands().run(name, event).await };
+            self.faults.take(Place::Call, run).await.ok_or_else(lost)?
+        })
     }
 }
