@@ -112,10 +112,11 @@ impl Core {
         let leases = Leases::open(Arc::clone(&store), Arc::clone(&tokens), Arc::clone(&mounts)).await?;
         let consumers = Arc::new(Consumers::new(Arc::clone(&store)));
         let kv = Arc::new(Kv::new(Arc::clone(&store), Arc::clone(&consumers)));
-        let database = Database::new(Arc::clone(&store), Arc::clone(&leases), targets);
         let rotations =
             Rotations::new(Arc::clone(&store), Arc::clone(&kv), Arc::clone(&mounts), Arc::clone(&consumers), outbound);
-        rotations.connect(Arc::new(NamedTargets::new(Arc::clone(&database), Arc::clone(&mounts))));
+        let database = Database::new(Arc::clone(&store), Arc::clone(&leases), targets, rotations.clone());
+        rotations.connect(Arc::new(NamedTargets::new(&database, Arc::clone(&mounts))));
+        database.convert_static_roles(&mounts.all()).await?;
         let alerts =
             Alerts::new(Arc::clone(&store), Arc::clone(&mounts), Arc::clone(&leases), Arc::clone(&outbox), alerts);
         let core = Self {
@@ -205,7 +206,6 @@ impl Core {
         let mounts = self.mounts.all();
         let tidied = self.logins.tend(&mounts).await;
         let rotated = self.oidc.tend().await;
-        let turned = self.database.tend(&mounts).await;
         let swept = self.sweep().await;
         self.write_down().await?;
         self.kv.purge_due(&mounts).await?;
@@ -213,7 +213,7 @@ impl Core {
         self.kv.follow_orders().await?;
         self.rotations.tend().await?;
         self.alerts.tend().await?;
-        expired.map(|_| ()).and(tidied).and(rotated).and(turned).and(swept)
+        expired.map(|_| ()).and(tidied).and(rotated).and(swept)
     }
 
     /// Writes down what is counted in memory: access dates, uses of access keys, and how far the audit

@@ -42,8 +42,9 @@
 //! kv/<uuid>/activity/<nanoseconds>-<random>   a change of structure (project::Activity); nanoseconds as 16 hex digits
 //! kv/<uuid>/rotation/<name>                the rotation of a secret (rotation::Rotation)
 //! kv/<uuid>/readers/<name>                 who has read a secret that has a rotation (consumers)
-//! secret-rotation/due/<seconds>/<uuid>/<name>   that something is to be done with a rotation by then
-//! secret-rotation/watch/<uuid>/<name>      a rotation that does not simply wait for its time (alert)
+//! secret-rotation/due/<seconds>/<uuid>/<name>   that something is to be done with a rotation by then; of a static role,
+//!                                          `static/` stands before the uuid
+//! secret-rotation/watch/<uuid>/<name>      a rotation that does not simply wait for its time (alert); likewise
 //! alert/<id>                               an alert that fires (alert::Firing)
 //! auth/<uuid>/role/<name>                  an AppRole role (login::approle::Role)
 //! auth/<uuid>/role-id/<hash>               the name of the role that has this role id; <hash> is keyed, in hex
@@ -59,8 +60,9 @@
 //! outbox/<seconds>/<uuid>                  a message to another system (outbox::Delivery); seconds as 16 hex digits
 //! database/<uuid>/config/<name>            a connection of a database mount (database::Connection)
 //! database/<uuid>/role/<name>              a role (database::Role)
-//! database/<uuid>/static/<name>            a static role with its password (database::StaticRole)
-//! database/<uuid>/due/<seconds>/<name>     static roles by the time they are rotated; seconds as 16 hex digits
+//! database/<uuid>/static-role/<name>       a static role with its credentials (database::StaticRole)
+//! database/<uuid>/rotation/<name>          its rotation (rotation::Rotation)
+//! database/<uuid>/readers/<name>           who has read its credential, if its strategy overlaps (consumers)
 //! identity/entity/<uuid>                   an entity with its aliases (identity::Entity)
 //! identity/group/<uuid>                    a group with its alias (identity::Group)
 //! identity/member/<uuid>/<uuid>            a group's member: the group, the entity
@@ -431,21 +433,6 @@ pub(crate) fn outbox(due: Timestamp, id: &str) -> Key {
 /// A record of a database mount; without a name, the prefix of all of them.
 pub(crate) fn database(mount: &str, folder: &str, name: &str) -> Key {
     format!("database/{mount}/{folder}/{name}").into_bytes()
-}
-
-/// The prefix of the index of static roles by the time they are rotated.
-pub(crate) fn database_dues(mount: &str) -> Key {
-    database(mount, "due", "")
-}
-
-pub(crate) fn database_due(mount: &str, at: Timestamp, name: &str) -> Key {
-    format!("database/{mount}/due/{:016x}/{name}", at.as_second().max(0)).into_bytes()
-}
-
-/// The second and the name that such a key says.
-pub(crate) fn database_due_of<'a>(prefix: &[u8], key: &'a [u8]) -> Option<(i64, &'a str)> {
-    let (second, name) = std::str::from_utf8(key.get(prefix.len()..)?).ok()?.split_once('/')?;
-    Some((i64::from_str_radix(second, 16).ok()?, name))
 }
 
 /// The prefix of all entities.

@@ -185,6 +185,12 @@ impl TargetError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::Statement { .. })
     }
+
+    /// Whether the call may have done what it was asked, now or a moment later.
+    #[must_use]
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TimedOut(_))
+    }
 }
 
 /// What a call gives.

@@ -20,6 +20,8 @@ pub struct User {
     pub passwords: Vec<String>,
     /// When it ends.
     pub expires: Option<Timestamp>,
+    /// How often it was given another password.
+    pub changes: u64,
     /// What its statements were.
     pub statements: Vec<String>,
 }
@@ -153,6 +155,7 @@ impl Target for Database {
         self.call(statements, |users| {
             let user = users.get_mut(&principal.username).ok_or_else(|| missing(&principal.username))?;
             user.passwords = vec![principal.password.expose_secret().to_owned()];
+            user.changes += 1;
             Ok(())
         })
     }

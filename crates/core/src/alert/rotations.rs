@@ -14,7 +14,7 @@ use crate::{
     clock::{self, Timestamp},
     keys,
     mount::{Engine, Mounts},
-    rotation::{AtMax, Phase, Rotation},
+    rotation::{AtMax, MAX_ATTEMPTS, Phase, Rotation, Run, Site},
     storage::{Commit, Key},
     store::{PAGE, Store, StoreError},
 };
@@ -39,7 +39,8 @@ pub struct RotationNumbers {
 /// Counts all rotations, in rounds.
 #[derive(Debug, Default)]
 pub(super) struct Count {
-    mounts: Vec<String>,
+    /// The prefixes of the records that are to be counted in this round still.
+    folders: Vec<Key>,
     after: Option<Key>,
     counted: u64,
     total: u64,
@@ -49,26 +50,34 @@ impl Count {
     /// Goes on by some pages.
     pub(super) async fn go_on(&mut self, store: &Store, mounts: &Mounts) -> Result<u64, StoreError> {
         for _ in 0..PAGES {
-            let Some(uuid) = self.mounts.last() else {
+            let Some(folder) = self.folders.last() else {
                 let all = mounts.all();
-                self.mounts =
-                    all.iter().filter(|mount| mount.engine == Engine::Kv2).map(|mount| mount.uuid.clone()).collect();
+                self.folders = all.iter().filter_map(|mount| folder_of(mount.engine, &mount.uuid)).collect();
                 self.total = std::mem::take(&mut self.counted);
-                if self.mounts.is_empty() {
+                if self.folders.is_empty() {
                     break;
                 }
                 continue;
             };
-            let page = store.barrier.keys(&keys::kv_rotations(uuid), self.after.as_deref(), PAGE).await?;
+            let page = store.barrier.keys(folder, self.after.as_deref(), PAGE).await?;
             self.counted += page.len() as u64;
             self.after = page.last().cloned();
             if page.len() < PAGE {
                 self.after = None;
-                self.mounts.pop();
+                self.folders.pop();
             }
         }
         // Before the first round is over, what it has seen so far is the best there is.
         Ok(self.total.max(self.counted))
+    }
+}
+
+/// Where a mount's rotations lie, if it can have any.
+fn folder_of(engine: Engine, uuid: &str) -> Option<Key> {
+    match engine {
+        Engine::Kv2 => Some(keys::kv_rotations(uuid)),
+        Engine::Database => Some(keys::database(uuid, "rotation", "")),
+        _ => None,
     }
 }
 
@@ -80,8 +89,8 @@ pub(super) async fn look(store: &Store, mounts: &Mounts, facts: &mut Facts) -> R
     while found.len() < MOST {
         let page = store.barrier.keys(keys::ROTATIONS_WATCHED, after.as_deref(), PAGE).await?;
         for note in &page {
-            let place = note.get(keys::ROTATIONS_WATCHED.len()..).unwrap_or_default();
-            if let Some((subject, rotation)) = read(store, mounts, note, place).await? {
+            let Some(site) = Site::of_watch_key(note) else { continue };
+            if let Some((subject, rotation)) = read(store, mounts, Some(note), &site).await? {
                 *numbers.states.entry(state_of(&rotation)).or_default() += 1;
                 found.insert(subject.clone(), fact_of(subject, &rotation, store.now()));
             }
@@ -113,13 +122,8 @@ async fn late(
     loop {
         let page = store.barrier.keys(keys::ROTATIONS_DUE, after.as_deref(), PAGE).await?;
         for note in &page {
-            let rest = note.get(keys::ROTATIONS_DUE.len()..).unwrap_or_default();
-            let Some((second, place)) = rest.split_at_checked(16).filter(|(_, place)| place.first() == Some(&b'/'))
-            else {
-                continue;
-            };
-            let second = std::str::from_utf8(second).ok().and_then(|hex| i64::from_str_radix(hex, 16).ok());
-            let Some(second) = second else { continue };
+            let Some((second, site)) = Site::of_due_key(note) else { continue };
+            let Ok(second) = i64::from_str_radix(&second, 16) else { continue };
             numbers.next_due.get_or_insert(second);
             if second >= now {
                 return Ok(true);
@@ -127,7 +131,7 @@ async fn late(
             if found.len() >= MOST {
                 return Ok(false);
             }
-            if let Some((subject, rotation)) = read(store, mounts, &[], &place[1..]).await?
+            if let Some((subject, rotation)) = read(store, mounts, None, &site).await?
                 && !found.contains_key(&subject)
             {
                 found.insert(subject.clone(), fact_of(subject, &rotation, store.now()));
@@ -140,21 +144,19 @@ async fn late(
     }
 }
 
-/// The rotation at `<mount>/<name>`. A note that none stands behind goes: its secret, or its mount, was removed.
+/// The rotation of a site, and what it is called. A note that none stands behind goes: its secret, its role, or its mount
+/// was removed.
 async fn read(
     store: &Store,
     mounts: &Mounts,
-    note: &[u8],
-    place: &[u8],
+    note: Option<&[u8]>,
+    site: &Site,
 ) -> Result<Option<(String, Rotation)>, StoreError> {
-    let Some((uuid, name)) = std::str::from_utf8(place).ok().and_then(|place| place.split_once('/')) else {
-        return Ok(None);
-    };
-    let key = keys::kv_rotation(uuid, name);
+    let key = site.rotation_key();
     let rotation = store.read::<Rotation>(&key).await?;
-    match (rotation, mounts.with_uuid(uuid)) {
-        (Some(seen), Some(mount)) => Ok(Some((format!("{}{name}", mount.path), seen.value))),
-        (None, _) if !note.is_empty() => {
+    match (rotation, mounts.with_uuid(&site.mount), note) {
+        (Some(seen), Some(mount), _) => Ok(Some((site.path(&mount.path), seen.value))),
+        (None, _, Some(note)) => {
             // Should one be made meanwhile, its note stays.
             let (Commit::Committed(_) | Commit::Conflict(_)) =
                 store.commit(Batch::new().expect(key, None).delete(note)).await?;
@@ -172,6 +174,7 @@ fn fact_of(subject: String, rotation: &Rotation, now: Timestamp) -> RotationFact
     let mut fact =
         RotationFact { subject, failed: None, undecided: false, straggling: None, due: None, paused: rotation.paused };
     fact.due = match rotation.phase {
+        Phase::Idle if rotation.retries > 0 && !rotation.paused => rotation.wake,
         Phase::Idle => rotation.next.or(rotation.wake),
         _ if rotation.paused => None,
         _ => rotation.wake,
@@ -181,12 +184,15 @@ fn fact_of(subject: String, rotation: &Rotation, now: Timestamp) -> RotationFact
         fact.failed = Some((failure.at, why));
     }
     let Some(run) = &rotation.run else { return fact };
+    let stuck = |fact: &mut RotationFact, run: &Run| {
+        let why = format!("{}: {}", rotation.phase.name(), run.reason);
+        fact.failed = Some((run.promoted.unwrap_or(run.began), why));
+    };
     match rotation.phase {
         // These are never given up, so nobody would hear of them.
-        Phase::Undoing | Phase::Revoking if run.attempts > 0 && fact.failed.is_none() => {
-            let why = format!("{}: {}", rotation.phase.name(), run.reason);
-            fact.failed = Some((run.promoted.unwrap_or(run.began), why));
-        }
+        Phase::Undoing | Phase::Revoking if run.attempts > 0 && fact.failed.is_none() => stuck(&mut fact, run),
+        // As long as it may take to find out, a static role's password is set over and over.
+        Phase::Setting if run.attempts >= MAX_ATTEMPTS => stuck(&mut fact, run),
         Phase::Overlap => {
             let most = clock::after(run.promoted.unwrap_or(run.began), rotation.settings.overlap_max);
             let holds_on = rotation.settings.at_max == AtMax::Wait && !run.reason.is_empty();

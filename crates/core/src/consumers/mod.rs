@@ -4,7 +4,8 @@
 //! rotation cost nothing. The upkeep writes what is new down, a record a secret:
 //!
 //! ```text
-//! kv/<uuid>/readers/<name>    Readers, in MessagePack
+//! kv/<uuid>/readers/<name>          Readers, in MessagePack
+//! database/<uuid>/readers/<name>    the same, of a static role whose strategy overlaps
 //! ```
 //!
 //! What was noted in the second before a crash is lost. A lost read of the new version only makes a consumer look as if
@@ -23,8 +24,7 @@ use crate::{
     barrier::Batch,
     clock::{Timestamp, nanos},
     door::Caller,
-    keys,
-    kv::Site,
+    rotation::{Keeper, Site},
     store::{Seen, Store, StoreError},
 };
 use notes::Notes;
@@ -105,13 +105,20 @@ impl Consumers {
     /// Notes a read.
     pub(crate) fn note(&self, mount: &str, name: &str, version: u64, reader: &Reader, now: Timestamp) {
         if let Some(caller) = &reader.caller {
-            self.notes.add(mount, name, version, caller, reader.address, now);
+            self.notes.add((Keeper::Secret, mount, name), version, caller, reader.address, now);
+        }
+    }
+
+    /// Notes that the credential of a static role was read.
+    pub(crate) fn note_role(&self, site: &Site, version: u64, reader: &Reader, now: Timestamp) {
+        if let Some(caller) = &reader.caller {
+            self.notes.add((site.keeper, &site.mount, &site.name), version, caller, reader.address, now);
         }
     }
 
     /// Those who have read a secret, what is not written down yet included.
     pub(crate) async fn of(&self, site: &Site) -> Result<Readers, StoreError> {
-        let stored = self.store.read::<Readers>(&keys::kv_readers(&site.mount, &site.name)).await?;
+        let stored = self.store.read::<Readers>(&site.readers_key()).await?;
         let mut readers = stored.map(|seen| seen.value).unwrap_or_default();
         readers.merge(self.notes.peek(site));
         Ok(readers)
@@ -120,7 +127,7 @@ impl Consumers {
     /// Writes notes down, of some secrets.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         for site in self.notes.noted(PER_ROUND) {
-            let key = keys::kv_readers(&site.mount, &site.name);
+            let key = site.readers_key();
             let _lock = self.store.lock(&key).await;
             // Taken before the write: what comes meanwhile is noted anew. Until it is written, it is kept here too.
             let noted = self.notes.peek(&site);
@@ -130,7 +137,7 @@ impl Consumers {
                 None => (None, Readers::default()),
             };
             readers.merge(noted.clone());
-            let rotation = keys::kv_rotation(&site.mount, &site.name);
+            let rotation = site.rotation_key();
             // The rotation may be gone meanwhile, and nothing of it is to come back.
             let Some(seen) = self.store.barrier.get(&rotation).await? else {
                 self.notes.forget(&site, None);

@@ -9,7 +9,11 @@ use std::{
 };
 
 use super::{Consumer, MAX_CONSUMERS, Readers};
-use crate::{clock::Timestamp, door::Caller, kv::Site};
+use crate::{
+    clock::Timestamp,
+    door::Caller,
+    rotation::{Keeper, Site},
+};
 
 /// Locks that the secrets share.
 const SHARDS: usize = 16;
@@ -47,6 +51,7 @@ impl Kind {
 /// Of one secret: who has read it, and when somebody did who was not noted.
 #[derive(Debug, Default)]
 struct Noted {
+    keeper: Keeper,
     readers: OfSecret,
     count: usize,
     incomplete: Option<Timestamp>,
@@ -74,8 +79,7 @@ impl Notes {
 
     pub(super) fn add(
         &self,
-        mount: &str,
-        name: &str,
+        (keeper, mount, name): (Keeper, &str, &str),
         version: u64,
         caller: &Caller,
         address: Option<IpAddr>,
@@ -95,6 +99,7 @@ impl Notes {
         };
         let mut shard = self.shard(name);
         let noted = noted(&mut shard, mount, name);
+        noted.keeper = keeper;
         if let Some(last) = noted.readers.get_mut(&kind).and_then(|readers| readers.get_mut(identity)) {
             (last.version, last.at, last.address) = (version, now, address);
         } else if noted.count >= MAX_CONSUMERS {
@@ -130,7 +135,12 @@ impl Notes {
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for (mount, names) in shard.iter() {
-                sites.extend(names.keys().map(|name| Site { mount: mount.clone(), name: name.clone() }));
+                let site = |(name, noted): (&String, &Noted)| Site {
+                    keeper: noted.keeper,
+                    mount: mount.clone(),
+                    name: name.clone(),
+                };
+                sites.extend(names.iter().map(site));
             }
             if sites.len() >= limit {
                 sites.truncate(limit);

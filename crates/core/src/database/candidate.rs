@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{login::kept, secret::SecretString, target::TargetError};
+use crate::{login::kept, secret::SecretString};
 
 /// A password that is not known to be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,16 +23,5 @@ pub(super) struct Candidate {
 impl Candidate {
     pub(super) fn new(password: SecretString) -> Self {
         Self { password }
-    }
-}
-
-/// Whether a failed call may have done what it was asked, now or a moment later.
-pub(super) fn in_doubt(error: &TargetError) -> bool {
-    match error {
-        TargetError::Unreachable(_) | TargetError::TimedOut(_) => true,
-        TargetError::Settings(_)
-        | TargetError::Denied(_)
-        | TargetError::Statement { .. }
-        | TargetError::Unsupported(_) => false,
     }
 }

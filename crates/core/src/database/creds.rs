@@ -8,9 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Area, Connection, Database, DatabaseError, Place, Role, candidate::in_doubt, pools::Using, username::Naming,
-};
+use super::{Area, Connection, Database, DatabaseError, Place, Role, pools::Using, username::Naming};
 use crate::{
     clock::{self, Timestamp},
     door::Permit,
@@ -132,7 +130,7 @@ impl Database {
         username: &str,
         error: TargetError,
     ) -> Result<DatabaseError, StoreError> {
-        let undone = if in_doubt(&error) {
+        let undone = if error.leaves_doubt() {
             Undone::Perhaps
         } else if !matches!(error, TargetError::Statement { .. }) {
             Undone::Nothing

@@ -8,11 +8,12 @@
 //! ```
 //!
 //! Everything that changes a database is written down before: a credential as a lease that has begun (`creds`), a
-//! password as a candidate beside the one that it is to replace (`root`, `rotation`). What a crash interrupts is
-//! found by that, and ended or undone.
+//! password beside the one that it is to replace (`candidate` for the administrator's, `static_store` for those of
+//! static roles, whose rotations are [`crate::rotation`]'s). What a crash interrupts is found by that, and ended or undone.
 
 mod candidate;
 mod connection;
+mod conversion;
 mod creds;
 mod dynamic;
 mod issuer;
@@ -20,13 +21,12 @@ mod plugin;
 mod pools;
 mod role;
 mod root;
-mod rotation;
 mod static_creds;
 mod static_role;
+mod static_store;
 mod targets;
 mod url;
 mod username;
-mod work;
 
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ pub use plugin::Plugin;
 pub use role::Role;
 pub use static_creds::StaticCredential;
 pub use static_role::StaticRole;
+pub(crate) use static_store::RoleStore;
 pub(crate) use targets::NamedTargets;
 pub use username::UsernameError;
 
@@ -46,6 +47,7 @@ use crate::{
     lease::{Leases, NotIssued},
     mount::{Engine, Mount},
     password::{GeneratorError, PasswordPolicies, PasswordPolicyStoreError},
+    rotation::Rotations,
     secret::SecretString,
     storage::Key,
     store::{Store, StoreError},
@@ -91,6 +93,9 @@ pub enum DatabaseError {
     /// The administrator's password could not be changed.
     #[error("unable to rotate root credentials: {0}")]
     Root(String),
+    /// The password of a new static role could not be set, so that there is no such role.
+    #[error("{0}")]
+    Refused(String),
     /// A static role's password could not be changed; it is tried again.
     #[error(
         "unable to finish rotating credentials; retries will continue in the background but it is also safe to retry \
@@ -129,17 +134,22 @@ pub struct Database {
     leases: Arc<Leases>,
     policies: PasswordPolicies,
     pools: pools::Pools,
-    work: work::Work,
+    rotations: Rotations,
 }
 
 impl Database {
-    pub(crate) fn new(store: Arc<Store>, leases: Arc<Leases>, targets: Arc<dyn Targets>) -> Arc<Self> {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        leases: Arc<Leases>,
+        targets: Arc<dyn Targets>,
+        rotations: Rotations,
+    ) -> Arc<Self> {
         let database = Arc::new(Self {
             policies: PasswordPolicies::new(Arc::clone(&store)),
             store,
             leases: Arc::clone(&leases),
             pools: pools::Pools::new(targets),
-            work: work::Work::default(),
+            rotations,
         });
         leases.register(Engine::Database, Arc::new(issuer::Credentials(Arc::downgrade(&database))));
         database
@@ -192,7 +202,7 @@ impl Area {
         let folder = match self {
             Self::Config => "config",
             Self::Role => "role",
-            Self::StaticRole => "static",
+            Self::StaticRole => "static-role",
         };
         keys::database(mount, folder, name)
     }

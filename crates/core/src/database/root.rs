@@ -1,9 +1,6 @@
 //! The administrator's own password, changed to one that nobody has seen.
 
-use super::{
-    Area, Connection, Database, DatabaseError, Place,
-    candidate::{Candidate, in_doubt},
-};
+use super::{Area, Connection, Database, DatabaseError, Place, candidate::Candidate};
 use crate::{
     barrier::Batch,
     door::Permit,
@@ -89,10 +86,10 @@ impl Database {
             return Ok(self.adopt(place, seen, candidate.password).await?);
         };
         // A target without transactions may have set it before a later statement failed.
-        if !in_doubt(&error) && self.lets_in(connection, &candidate.password).await? {
+        if !error.leaves_doubt() && self.lets_in(connection, &candidate.password).await? {
             return Ok(self.adopt(place, seen, candidate.password).await?);
         }
-        if !in_doubt(&error) {
+        if !error.leaves_doubt() {
             self.rewrite(place, seen, |connection| connection.candidate = None).await?;
         }
         Err(DatabaseError::Root(format!("failed to update user: {error}")))

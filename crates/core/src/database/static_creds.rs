@@ -3,6 +3,7 @@
 use super::{Area, Connection, Database, DatabaseError, Place};
 use crate::{
     clock::{self, Timestamp},
+    consumers::Reader,
     door::Permit,
     secret::SecretString,
 };
@@ -33,7 +34,9 @@ impl Database {
     /// When there is no such role, or its connection does not let it.
     pub async fn read_static_credential(&self, permit: Permit) -> Result<StaticCredential, DatabaseError> {
         let place = Place::of(&permit, "static-creds/", Area::StaticRole)?;
-        permit.spend();
+        let reader = Reader { address: permit.remote(), caller: permit.spend_as_caller() };
+        // Looked up first: what is planned next may be out of date, so that it is read again too early, the password not.
+        let next = self.rotations.next(&place.site()).await?;
         let seen = self.static_role(&place).await?;
         let role = seen.ok_or_else(|| DatabaseError::NoRole(place.name.clone()))?.value;
         let connection = self.store.read::<Connection>(&place.connection(&role.db_name).key()).await?;
@@ -41,11 +44,22 @@ impl Database {
         if !connection.value.allows(&place.name) {
             return Err(DatabaseError::NotAllowed(place.name));
         }
+        let last_rotation = role.last_rotation();
+        let (username, password) = match role.credentials.current {
+            Some(kept) => {
+                if role.strategy.overlaps() {
+                    self.rotations.note_role(&place.site(), kept.version, &reader);
+                }
+                (kept.username, kept.password)
+            }
+            None => (role.username, SecretString::default()),
+        };
         Ok(StaticCredential {
-            username: role.username,
-            password: role.password,
-            ttl: clock::seconds_until(self.store.now(), role.scheduled),
-            last_rotation: role.last_rotation,
+            username,
+            password,
+            // A schedule that has no more times is never due.
+            ttl: clock::seconds_until(self.store.now(), next.unwrap_or(Timestamp::MAX)),
+            last_rotation,
             rotation_period: role.rotation_period,
             rotation_schedule: role.rotation_schedule,
             rotation_window: role.rotation_window,

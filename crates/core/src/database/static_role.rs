@@ -1,17 +1,16 @@
-//! Static roles: users that are there already, whose password is changed on a schedule.
+//! Static roles: users that are there already, whose password is changed on a schedule. Each has a rotation
+//! ([`crate::rotation`]), which is written and removed with it.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Database, DatabaseError, Place, candidate::Candidate};
+use super::{Area, Connection, Database, DatabaseError, Place, pools::Using, static_store::Credentials};
 use crate::{
     barrier::Batch,
-    clock::{self, Timestamp, nanos},
+    clock::Timestamp,
     door::Permit,
-    keys,
-    login::kept,
+    rotation::{AtMax, NotRotated, Settings, Site, Strategy, Turn},
     schedule::Schedule,
-    secret::SecretString,
-    storage::{Commit, Key},
+    storage::Commit,
     store::{Seen, Store, StoreError},
     target::Purpose,
 };
@@ -20,9 +19,11 @@ use crate::{
 const MIN_PERIOD: u64 = 5;
 /// The shortest window of rotation, in seconds.
 const MIN_WINDOW: u64 = 3600;
+/// Times that a removal is tried over while others change the same role.
+const TRIES: usize = 16;
 
 /// A static role.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StaticRole {
     /// The connection.
     pub db_name: String,
@@ -40,22 +41,43 @@ pub struct StaticRole {
     pub password_policy: String,
     /// Whether the first rotation waits for its time.
     pub skip_import_rotation: bool,
-    /// The password that is known to be set; empty: none yet.
-    #[serde(with = "kept")]
-    pub(super) password: SecretString,
-    /// A password that is about to be set, or may have been.
-    pub(super) candidate: Option<Candidate>,
-    /// When it was last rotated.
-    #[serde(with = "nanos::option")]
-    pub(super) last_rotation: Option<Timestamp>,
-    /// The time that it is to be rotated for.
-    #[serde(with = "nanos")]
-    pub(super) scheduled: Timestamp,
-    /// When that is tried, or tried again.
-    #[serde(with = "nanos")]
-    pub(super) due: Timestamp,
-    /// Attempts that failed since the last rotation.
-    pub(super) failures: u32,
+    /// How the password is replaced: in place, as Vault does, or by one of those that overlap.
+    pub strategy: Strategy,
+    /// The user that takes turns with the other one; for [`Strategy::Alternating`].
+    pub username_alternate: String,
+    /// The role that a user is made a member of that is missing; for strategies that overlap.
+    pub owner_role: String,
+    /// Seconds for which both credentials are good at least.
+    pub overlap_min: u64,
+    /// Seconds after which those who hold on to the one before are told of, or left behind.
+    pub overlap_max: u64,
+    /// Which of the two.
+    pub at_max: AtMax,
+    /// The passwords.
+    pub(super) credentials: Credentials,
+}
+
+impl Default for StaticRole {
+    fn default() -> Self {
+        let Settings { overlap_min, overlap_max, at_max, .. } = Settings::new(Strategy::InPlace);
+        Self {
+            db_name: String::new(),
+            username: String::new(),
+            rotation_period: 0,
+            rotation_schedule: String::new(),
+            rotation_window: 0,
+            rotation_statements: Vec::new(),
+            password_policy: String::new(),
+            skip_import_rotation: false,
+            strategy: Strategy::InPlace,
+            username_alternate: String::new(),
+            owner_role: String::new(),
+            overlap_min,
+            overlap_max,
+            at_max,
+            credentials: Credentials::default(),
+        }
+    }
 }
 
 impl StaticRole {
@@ -79,7 +101,9 @@ impl StaticRole {
                 "mutually exclusive fields rotation_period and rotation_schedule were both specified; only one of \
                  them can be provided",
             ),
-        }
+        }?;
+        self.check_strategy()?;
+        self.settings().check_for(MIN_PERIOD).map_err(|error| DatabaseError::Invalid(error.to_string()))
     }
 
     fn check_schedule(&self) -> Result<(), DatabaseError> {
@@ -94,26 +118,67 @@ impl StaticRole {
         Ok(())
     }
 
-    /// When it is due next, seen from `from`.
-    pub(super) fn next(&self, from: Timestamp) -> Timestamp {
-        if self.rotation_schedule.is_empty() {
-            return clock::after(from, self.rotation_period);
+    fn check_strategy(&self) -> Result<(), DatabaseError> {
+        let invalid = |text: &str| Err(DatabaseError::Invalid(text.to_owned()));
+        match self.strategy {
+            Strategy::Hook | Strategy::Generated => {
+                invalid("the strategy of a static role is in-place, dual-credential or alternating")
+            }
+            Strategy::InPlace if !self.owner_role.is_empty() => invalid("strategy in-place takes no owner_role"),
+            Strategy::Alternating if self.username_alternate.is_empty() => {
+                invalid("strategy alternating needs username_alternate, the user that takes turns with username")
+            }
+            Strategy::InPlace | Strategy::DualCredential if !self.username_alternate.is_empty() => {
+                invalid("username_alternate is for strategy alternating")
+            }
+            Strategy::DualCredential | Strategy::Alternating if !self.rotation_statements.is_empty() => {
+                invalid("rotation_statements are for strategy in-place")
+            }
+            Strategy::InPlace | Strategy::DualCredential | Strategy::Alternating => Ok(()),
         }
-        let next = Schedule::parse(&self.rotation_schedule, "").ok().and_then(|schedule| schedule.next(from));
-        // Checked when it was written; a schedule that has no more times is never due.
-        next.unwrap_or(Timestamp::MAX)
+    }
+
+    /// The rotation that the role asks for.
+    pub(super) fn settings(&self) -> Settings {
+        let users = [&self.username, &self.username_alternate].into_iter().filter(|user| !user.is_empty());
+        Settings {
+            target: self.db_name.clone(),
+            owner_role: self.owner_role.clone(),
+            users: users.cloned().collect(),
+            schedule: match self.rotation_schedule.as_str() {
+                "" => format!("{}s", self.rotation_period),
+                schedule => schedule.to_owned(),
+            },
+            window: self.rotation_window,
+            overlap_min: self.overlap_min,
+            overlap_max: self.overlap_max,
+            at_max: self.at_max,
+            password_policy: self.password_policy.clone(),
+            statements: self.rotation_statements.clone(),
+            ..Settings::new(self.strategy)
+        }
     }
 
     /// When it was last rotated.
     #[must_use]
     pub fn last_rotation(&self) -> Option<Timestamp> {
-        self.last_rotation
+        self.credentials.current.as_ref().and_then(|kept| kept.since)
     }
+}
 
-    /// Has it rotated next as its settings say.
-    fn plan(&mut self, now: Timestamp) {
-        let next = self.next(self.last_rotation.unwrap_or(now));
-        (self.scheduled, self.due, self.failures) = (next, next, 0);
+impl From<NotRotated> for DatabaseError {
+    fn from(error: NotRotated) -> Self {
+        match error {
+            NotRotated::Store(error) => Self::Store(error),
+            error => Self::Rotation(error.to_string()),
+        }
+    }
+}
+
+impl Place {
+    /// Where the rotation of a static role is.
+    pub(super) fn site(&self) -> Site {
+        Site::static_role(&self.mount, &self.name)
     }
 }
 
@@ -126,7 +191,7 @@ impl Database {
         self.list(permit, Area::StaticRole).await
     }
 
-    /// Reads a static role, without its password.
+    /// Reads a static role; its password is not to be told.
     ///
     /// # Errors
     /// When the name is unfit or the store fails.
@@ -148,7 +213,7 @@ impl Database {
         change: impl FnOnce(&mut StaticRole, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let place = Place::of(&permit, "static-roles/", Area::StaticRole)?;
-        let _turn = self.work.turn(&place).await;
+        let turn = self.rotations.turn(&place.site()).await;
         let found = self.static_role(&place).await.map_err(DatabaseError::from)?;
         if !permit.still_fits(found.is_some()) {
             return Err(DatabaseError::Denied.into());
@@ -156,66 +221,111 @@ impl Database {
         permit.spend();
         let mut role = found.as_ref().map(|seen| seen.value.clone()).unwrap_or_default();
         change(&mut role, found.is_none())?;
-        Ok(self.keep_static_role(&place, found, role).await?)
+        Ok(self.keep_static_role(&place, &turn, found, role).await?)
     }
 
     async fn keep_static_role(
         &self,
         place: &Place,
+        turn: &Turn,
         found: Option<Seen<StaticRole>>,
-        mut role: StaticRole,
+        role: StaticRole,
     ) -> Result<(), DatabaseError> {
         role.check()?;
         let (connection, target) = self.open(&place.connection(&role.db_name)).await?;
+        let new = found.is_none();
+        let begins = new && !role.skip_import_rotation;
+        self.check_connection(place, &connection, &target, &role, found.as_ref().map(|seen| &seen.value)).await?;
+        if begins {
+            self.check_users(&connection, &target, &role).await?;
+        }
+        drop(target);
+        let settings = role.settings();
+        let rotation = self.rotations.of_role(&place.site(), settings, begins).await.map_err(|error| match error {
+            NotRotated::Store(error) => DatabaseError::Store(error),
+            error => DatabaseError::Invalid(error.to_string()),
+        })?;
+        self.write_static_record(place, found.map(|seen| seen.revision), &role, rotation).await?;
+        if !begins {
+            return Ok(());
+        }
+        match self.rotations.rotate_role(turn).await {
+            Err(NotRotated::Refused(reason)) => {
+                self.remove_static_role(place).await?;
+                Err(DatabaseError::Refused(reason))
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Whether the connection lets a role do what it asks for.
+    async fn check_connection(
+        &self,
+        place: &Place,
+        connection: &Connection,
+        target: &Using,
+        role: &StaticRole,
+        before: Option<&StaticRole>,
+    ) -> Result<(), DatabaseError> {
+        let invalid = |text: &str| Err(DatabaseError::Invalid(text.to_owned()));
         if !connection.allows(&place.name) {
             return Err(DatabaseError::NotAllowed(place.name.clone()));
         }
         self.check_statements(connection.plugin.kind(), &[(Purpose::SetPassword, &role.rotation_statements)])?;
-        if connection.username == role.username {
-            return Err(DatabaseError::Invalid(
-                "username is the connection's own user: its password is changed by rotate-root".to_owned(),
-            ));
+        if [&role.username, &role.username_alternate].contains(&&connection.username) {
+            return invalid("username is the connection's own user: its password is changed by rotate-root");
         }
-        let now = self.store.now();
-        role.plan(now);
-        if found.is_some() || role.skip_import_rotation {
-            self.write_role_record(place, found, role).await?;
-            return Ok(());
+        if role.strategy == Strategy::DualCredential && !target.can_keep_two_passwords().await? {
+            return invalid("strategy dual-credential: this database keeps one password of a user");
         }
-        if target.existing(std::slice::from_ref(&role.username)).await?.is_empty() {
+        match before {
+            Some(before) if before.strategy == Strategy::InPlace => Ok(()),
+            Some(before) if before.strategy != role.strategy => {
+                invalid("cannot update strategy: its users may be in use, delete the role and write it anew")
+            }
+            Some(before) if before.username_alternate != role.username_alternate => {
+                invalid("cannot update username_alternate")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the first password can be set.
+    async fn check_users(
+        &self,
+        connection: &Connection,
+        target: &Using,
+        role: &StaticRole,
+    ) -> Result<(), DatabaseError> {
+        let name = std::slice::from_ref(&role.username);
+        if role.owner_role.is_empty() && target.existing(name).await?.is_empty() {
             return Err(DatabaseError::Invalid(format!("there is no user {:?} in the database", role.username)));
         }
-        drop(target);
-        // Due at once, should a crash come before the outcome is known.
-        (role.scheduled, role.due) = (now, now);
-        role.candidate = Some(self.new_candidate(&role, &connection).await?);
-        let seen = self.write_role_record(place, None, role).await?;
-        self.set_first(place, seen).await
+        // Drawn to see whether there is such a policy.
+        self.password([&role.password_policy, &connection.password_policy]).await.map(drop)
     }
 
     pub(super) async fn static_role(&self, place: &Place) -> Result<Option<Seen<StaticRole>>, StoreError> {
         self.store.read(&place.key()).await
     }
 
-    /// Writes the record with its entry in the index of what is due, provided that it is as it was seen.
-    pub(super) async fn write_role_record(
+    /// Writes the record with its rotation, provided that it is as it was seen.
+    async fn write_static_record(
         &self,
         place: &Place,
-        before: Option<Seen<StaticRole>>,
-        role: StaticRole,
-    ) -> Result<Seen<StaticRole>, DatabaseError> {
+        seen: Option<crate::storage::Revision>,
+        role: &StaticRole,
+        rotation: Batch,
+    ) -> Result<(), DatabaseError> {
         let key = place.key();
-        let mut batch = Batch::new().expect(key.clone(), before.as_ref().map(|seen| seen.revision));
-        if before.is_none() {
-            batch = batch.expect(Area::Role.key(&place.mount, &place.name), None);
+        let other = Area::Role.key(&place.mount, &place.name);
+        let mut batch = rotation.expect(key.clone(), seen).put(key, Store::encode(role)?);
+        if seen.is_none() {
+            batch = batch.expect(other.clone(), None);
         }
-        if let Some(before) = &before {
-            batch = batch.delete(due_key(place, &before.value));
-        }
-        batch = batch.put(due_key(place, &role), Store::encode(&())?).put(key, Store::encode(&role)?);
         match self.store.commit(batch).await? {
-            Commit::Committed(revision) => Ok(Seen { revision, value: role }),
-            Commit::Conflict(_) if before.is_none() => {
+            Commit::Committed(_) => Ok(()),
+            Commit::Conflict(key) if key == other => {
                 Err(DatabaseError::Invalid("Role and Static Role names must be unique".to_owned()))
             }
             Commit::Conflict(_) => Err(StoreError::Contended.into()),
@@ -229,22 +339,35 @@ impl Database {
     pub async fn delete_static_role(&self, permit: Permit) -> Result<(), DatabaseError> {
         let place = Place::of(&permit, "static-roles/", Area::StaticRole)?;
         permit.spend();
-        let _turn = self.work.turn(&place).await;
-        match self.static_role(&place).await? {
-            Some(seen) => self.remove_role_record(&place, seen).await,
-            None => Ok(()),
+        let _turn = self.rotations.turn(&place.site()).await;
+        Ok(self.remove_static_role(&place).await?)
+    }
+
+    /// Removes a static role with its rotation, whatever somebody else changes of them meanwhile.
+    async fn remove_static_role(&self, place: &Place) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let rotation = self.rotations.without_role(&place.site()).await?;
+            match self.store.commit(rotation.delete(place.key())).await? {
+                Commit::Committed(_) => return Ok(()),
+                Commit::Conflict(_) => {}
+            }
         }
+        Err(StoreError::Contended)
     }
 
-    pub(super) async fn remove_role_record(&self, place: &Place, seen: Seen<StaticRole>) -> Result<(), DatabaseError> {
-        let key = place.key();
-        let batch = Batch::new().expect(key.clone(), Some(seen.revision)).delete(key);
-        Ok(self.store.apply(batch.delete(due_key(place, &seen.value))).await?)
+    /// Changes the password of a static role now.
+    ///
+    /// # Errors
+    /// When there is no such role, or its password could not be changed; it is tried again then.
+    pub async fn rotate_role(&self, permit: Permit) -> Result<(), DatabaseError> {
+        let place = Place::of(&permit, "rotate-role/", Area::StaticRole)?;
+        permit.spend();
+        if self.static_role(&place).await?.is_none() {
+            return Err(DatabaseError::NoStaticRole);
+        }
+        let turn = self.rotations.turn(&place.site()).await;
+        Ok(self.rotations.rotate_role(&turn).await?)
     }
-}
-
-fn due_key(place: &Place, role: &StaticRole) -> Key {
-    keys::database_due(&place.mount, role.due, &place.name)
 }
 
 #[cfg(test)]
@@ -268,6 +391,7 @@ mod tests {
             (true, role(5, "", 0)),
             (false, role(4, "", 0)),
             (false, role(0, "", 0)),
+            (false, role(u64::MAX, "", 0)),
             (true, role(0, "30 3 * * 1", 0)),
             (true, role(0, "30 3 * * 1", 3600)),
             (false, role(0, "30 3 * * 1", 3599)),
@@ -285,11 +409,30 @@ mod tests {
     }
 
     #[test]
-    fn the_next_time_follows_the_last() {
-        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
-        let from = at("2026-01-01T00:00:00Z");
-        assert_eq!(role(90, "", 0).next(from), at("2026-01-01T00:01:30Z"));
-        assert_eq!(role(0, "30 3 * * *", 0).next(from), at("2026-01-01T03:30:00Z"));
-        assert_eq!(role(0, "30 3 * * *", 0).next(at("2026-01-01T03:30:00Z")), at("2026-01-02T03:30:00Z"));
+    fn what_a_strategy_has_no_use_for_is_refused() {
+        let of = |strategy, alternate: &str, owner: &str| StaticRole {
+            strategy,
+            username_alternate: alternate.to_owned(),
+            owner_role: owner.to_owned(),
+            ..role(60, "", 0)
+        };
+        let in_turns = of(Strategy::Alternating, "app_b", "owner");
+        for (fit, role) in [
+            (true, of(Strategy::InPlace, "", "")),
+            (false, of(Strategy::InPlace, "app_b", "")),
+            (false, of(Strategy::InPlace, "", "owner")),
+            (true, of(Strategy::DualCredential, "", "owner")),
+            (false, of(Strategy::DualCredential, "app_b", "")),
+            (true, of(Strategy::Alternating, "app_b", "")),
+            (false, of(Strategy::Alternating, "", "owner")),
+            (false, of(Strategy::Alternating, "app", "owner")),
+            (false, of(Strategy::Generated, "", "")),
+            (false, of(Strategy::Hook, "", "")),
+            (false, StaticRole { rotation_statements: vec!["SELECT 1".into()], ..in_turns.clone() }),
+            (false, StaticRole { overlap_min: 7201, ..in_turns.clone() }),
+            (true, in_turns),
+        ] {
+            assert_eq!(role.check().is_ok(), fit, "{role:?}");
+        }
     }
 }

@@ -50,7 +50,7 @@ pub use ordered::{Browse, Order, Position, Step};
 pub use payload::Payload;
 pub use read::{Reading, VersionView};
 pub use replica::{NewReplica, Replica};
-pub(crate) use rotating::{RotatingError, Site};
+pub(crate) use rotating::RotatingError;
 pub use rotation::RotationSettings;
 pub use secret::{CURRENT, DEFAULT_MAX_VERSIONS, PENDING, PREVIOUS, Recovery, Secret, Version, VersionState};
 pub use tags::MAX_TAGS;

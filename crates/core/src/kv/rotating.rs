@@ -16,18 +16,11 @@ use crate::{
     barrier::Batch,
     clock::Timestamp,
     keys,
+    rotation::Site,
     secret::{SecretBytes, SecretString},
     storage::{Commit, Key, Revision},
     store::{Seen, Store, StoreError},
 };
-
-/// Where a secret lies that has a rotation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Site {
-    /// The mount's uuid.
-    pub(crate) mount: String,
-    pub(crate) name: String,
-}
 
 impl Site {
     fn key(&self) -> Key {

@@ -2,14 +2,13 @@
 //! nobody is logged in with it.
 
 use super::{
-    AtMax, Inner, Phase, Rotation, Run, Strategy,
+    AtMax, Inner, Phase, Rotation, Run, Site, Strategy,
     keeping::Held,
     machine::{Flow, StepError},
 };
 use crate::{
     clock::{self, SignedDuration, Timestamp},
     consumers::Consumer,
-    kv::Site,
     target::Session,
 };
 
@@ -107,7 +106,7 @@ impl Inner {
         };
         // A target that does not tell is no evidence that nobody is there.
         let open = async {
-            let target = self.target(&rotation.settings.target, &rotation.settings.users).await?;
+            let target = self.target(site, &rotation.settings).await?;
             Ok::<_, StepError>(target.sessions(std::slice::from_ref(&old.username)).await?)
         };
         match open.await {

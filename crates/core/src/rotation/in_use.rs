@@ -1,10 +1,10 @@
 //! Which credential is in use, whatever the state: what a drill looks at before, during and after a rotation.
 
-use super::{Inner, Rotation, Settings, Strategy, machine::StepError, record::Credential};
+use super::{Inner, Rotation, Settings, Site, Strategy, machine::StepError, record::Credential};
 use crate::{
     clock::{SignedDuration, Timestamp},
     consumers::{Consumer, Readers},
-    kv::{RotatingError, Site},
+    kv::RotatingError,
     store::StoreError,
     target::Session,
 };
@@ -47,7 +47,7 @@ impl Inner {
                 format!("sessions do not tell credentials apart with the strategy {}", settings.strategy.name());
             return Ok(found);
         }
-        match self.sessions(settings).await {
+        match self.sessions(site, settings).await {
             Ok(sessions) => {
                 let is_current = |one: &Session| one.username == found.current.username;
                 (found.sessions, found.other_sessions) = sessions.into_iter().partition(is_current);
@@ -58,14 +58,14 @@ impl Inner {
         Ok(found)
     }
 
-    async fn sessions(&self, settings: &Settings) -> Result<Vec<Session>, StepError> {
-        Ok(self.target(&settings.target, &settings.users).await?.sessions(&settings.users).await?)
+    async fn sessions(&self, site: &Site, settings: &Settings) -> Result<Vec<Session>, StepError> {
+        Ok(self.target(site, settings).await?.sessions(&settings.users).await?)
     }
 
     /// The current version, and the principal that it holds if that is one of the rotation's.
     async fn current(&self, site: &Site, settings: &Settings) -> Result<Credential, StepError> {
-        let version = match self.kv.rotating(site).await {
-            Ok(secret) => secret.current(),
+        let version = match self.current_version(site).await {
+            Ok(version) => version,
             Err(RotatingError::Gone) => 0,
             Err(error) => return Err(error.into()),
         };

@@ -1,11 +1,9 @@
 //! Reading and writing the records of rotations.
 
-use super::{Inner, Rotation};
+use super::{Inner, Rotation, Site};
 use crate::{
     barrier::Batch,
     clock::Timestamp,
-    keys,
-    kv::Site,
     secret::SecretBytes,
     storage::{Commit, Revision},
     store::{Seen, Store, StoreError},
@@ -31,16 +29,15 @@ impl Held {
 
     /// What stores it, if nobody has changed it meanwhile.
     pub(super) fn batch(&self) -> Result<Batch, StoreError> {
-        let Site { mount, name } = &self.site;
-        let key = keys::kv_rotation(mount, name);
+        let key = self.site.rotation_key();
         let mut batch = Batch::new().expect(key.clone(), self.revision).put(key, Store::encode(&self.rotation)?);
-        let note = |at: Option<Timestamp>| at.map(|at| keys::rotation_due(at, mount, name));
+        let note = |at: Option<Timestamp>| at.map(|at| self.site.due_key(at));
         let (before, after) = (note(self.noted), note(self.rotation.wake));
         if before != after {
             batch = before.into_iter().fold(batch, Batch::delete);
             batch = after.into_iter().fold(batch, |batch, note| batch.put(note, SecretBytes::new(vec![1])));
         }
-        let watch = keys::rotation_watched(mount, name);
+        let watch = self.site.watch_key();
         batch = match (self.watched, self.rotation.is_watched()) {
             (false, true) => batch.put(watch, SecretBytes::new(vec![1])),
             (true, false) => batch.delete(watch),
@@ -51,11 +48,10 @@ impl Held {
 
     /// What removes it.
     pub(super) fn removal(&self) -> Batch {
-        let Site { mount, name } = &self.site;
-        let key = keys::kv_rotation(mount, name);
-        let batch = Batch::new().expect(key.clone(), self.revision).delete(key).delete(keys::kv_readers(mount, name));
-        let batch = batch.delete(keys::rotation_watched(mount, name));
-        self.noted.into_iter().fold(batch, |batch, at| batch.delete(keys::rotation_due(at, mount, name)))
+        let key = self.site.rotation_key();
+        let batch = Batch::new().expect(key.clone(), self.revision).delete(key).delete(self.site.readers_key());
+        let batch = batch.delete(self.site.watch_key());
+        self.noted.into_iter().fold(batch, |batch, at| batch.delete(self.site.due_key(at)))
     }
 
     /// Notes that it was stored.
@@ -68,7 +64,7 @@ impl Held {
 
 impl Inner {
     pub(super) async fn hold(&self, site: &Site) -> Result<Option<Held>, StoreError> {
-        let seen = self.store.read::<Rotation>(&keys::kv_rotation(&site.mount, &site.name)).await?;
+        let seen = self.store.read::<Rotation>(&site.rotation_key()).await?;
         Ok(seen.map(|Seen { revision, value }| Held {
             site: site.clone(),
             revision: Some(revision),

@@ -2,14 +2,14 @@
 //! chosen by the caller.
 
 use super::{
-    Asked, Phase, Rotation, RotationError, Rotations,
+    Asked, Phase, Rotation, RotationError, Rotations, Site,
     operations::{to_be_repeated, under_way},
 };
 use crate::{
     clock::Timestamp,
     door::Permit,
     duration,
-    kv::{Restriction, RotationChange, RotationSettings, Secret, SecretError, Site},
+    kv::{Restriction, RotationChange, RotationSettings, Secret, SecretError},
 };
 
 /// Rules as they are kept with the secret: days, schedule, window.
@@ -75,7 +75,7 @@ impl Rotations {
 /// The secret that a permit for one of its areas is about.
 fn site_of(permit: &Permit) -> Option<Site> {
     let (_, name) = permit.rest().split_once('/')?;
-    Some(Site { mount: permit.mount().uuid.clone(), name: name.to_owned() })
+    Some(Site::secret(&permit.mount().uuid, name))
 }
 
 /// A rotation that is asked for.

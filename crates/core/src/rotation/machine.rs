@@ -3,14 +3,14 @@
 //! commit fails, and what its steps did to the target is what the first one's do.
 
 use super::{
-    ConnectionError, Inner, Phase, Rotation, Strategy,
+    ConnectionError, Inner, Opened, Phase, Rotation, Site, Strategy,
     keeping::Held,
     record::{Claim, Credential, Ended, Failure, Run},
     strategies::{self, Act, Acting},
 };
 use crate::{
     clock::{self, Timestamp},
-    kv::{PENDING, Payload, RotatingError, Site},
+    kv::{PENDING, RotatingError},
     store::StoreError,
     target::TargetError,
 };
@@ -19,7 +19,7 @@ use crate::{
 pub(super) const CLAIM: u64 = 60;
 
 /// Failures of one step before what was begun is taken back.
-pub(super) const MAX_ATTEMPTS: u32 = 6;
+pub(crate) const MAX_ATTEMPTS: u32 = 6;
 
 /// The longest pause after a failure, in seconds.
 const MAX_PAUSE: u64 = 600;
@@ -143,13 +143,14 @@ impl Inner {
     /// Begins what is due or asked for.
     async fn start_if_due(&self, held: &mut Held) -> Result<Flow, StepError> {
         let now = self.store.now();
-        let due = held.rotation.next.is_some_and(|next| next <= now);
+        let due = held.rotation.retries > 0 || held.rotation.next.is_some_and(|next| next <= now);
         let asked = held.rotation.asked.take();
         if asked.is_none() && (!due || held.rotation.paused) {
             return self.rest_until_next(held).await;
         }
         if asked.is_none() && !held.rotation.is_in_window(now) {
             held.rotation.plan_missed(now, self.shift(&held.rotation)?);
+            held.rotation.retries = 0;
             if held.rotation.next.is_none_or(|next| next > now) {
                 return self.rest_until_next(held).await;
             }
@@ -280,7 +281,7 @@ impl Inner {
         } else {
             self.end(held)?;
         }
-        match self.kv.promote_pending(&held.site, number, base, held.batch()?).await {
+        match self.promote_pending(&held.site, number, base, held.batch()?).await {
             Ok(revision) => held.stored(revision),
             Err(error) => {
                 *held = before;
@@ -305,7 +306,7 @@ impl Inner {
         let dropped = match before.rotation.settings.strategy {
             // What the hook has done cannot be taken back: the target may know the new value already.
             Strategy::Hook if !rehearsal => self.kv.drop_pending_if_empty(&held.site, &id, held.batch()?).await,
-            _ => self.kv.drop_pending(&held.site, &id, held.batch()?).await,
+            _ => self.drop_pending(&held.site, &id, held.batch()?).await,
         };
         match dropped {
             Ok(revision) => held.stored(revision),
@@ -322,13 +323,25 @@ impl Inner {
         let now = self.store.now();
         let shift = self.shift(&held.rotation)?;
         let rotation = &mut held.rotation;
-        rotation.plan_next(now, shift);
+        let retry = match &rotation.run {
+            Some(run) if held.site.is_static_role() && run.promoted.is_none() && !run.rehearsal => {
+                rotation.retries = rotation.retries.saturating_add(1);
+                Some(clock::after(now, self.pause(rotation.retries)?))
+            }
+            _ => {
+                rotation.plan_next(now, shift);
+                None
+            }
+        };
         if let Some(run) = rotation.run.take() {
+            if run.promoted.is_some() {
+                rotation.retries = 0;
+            }
             rotation.ended = Some(Ended { id: run.id, at: now, promoted: run.promoted.is_some() });
         }
         rotation.phase = Phase::Idle;
         rotation.claim = None;
-        rotation.wake = if rotation.paused { None } else { rotation.next };
+        rotation.wake = if rotation.paused { None } else { retry.or(rotation.next) };
         Ok(())
     }
 
@@ -340,7 +353,11 @@ impl Inner {
         run.attempts = run.attempts.saturating_add(1);
         let attempts = run.attempts;
         run.reason.clone_from(&reason);
-        let gives_up = for_good || attempts >= MAX_ATTEMPTS;
+        // Nobody may know the password that a static role's user had before: what may have been set is set until it is.
+        let insists = held.site.is_static_role()
+            && phase == Phase::Setting
+            && (run.old.is_none() || held.rotation.settings.strategy == Strategy::InPlace);
+        let gives_up = for_good || attempts >= MAX_ATTEMPTS && !insists;
         tracing::warn!(secret = held.site.name, phase = phase.name(), attempts, reason, "a step of a rotation failed");
         if gives_up && !phase.is_promoted() && phase != Phase::Undoing {
             held.rotation.failure = Some(Failure { at: now, phase, reason, attempts });
@@ -373,19 +390,21 @@ impl Inner {
     async fn acting<'h>(&self, held: &'h Held) -> Result<Acting<'h>, StepError> {
         let Held { site, rotation, .. } = held;
         let run = rotation.run.as_ref().ok_or(StepError::Lost)?;
-        let target = match rotation.settings.strategy.has_target() && run.new.version > 0 {
-            true => Some(self.target(&rotation.settings.target, &rotation.settings.users).await?),
+        let untouched = site.is_static_role()
+            && rotation.phase == Phase::Undoing
+            && rotation.settings.strategy == Strategy::InPlace;
+        let target = match rotation.settings.strategy.has_target() && run.new.version > 0 && !untouched {
+            true => Some(self.open(held).await?),
             false => None,
         };
         Ok(Acting { site, settings: &rotation.settings, run, target })
     }
 
-    /// What a version holds, if it can be read.
-    pub(super) async fn payload(&self, site: &Site, version: u64) -> Result<Option<Payload>, StepError> {
-        match self.kv.rotating_payload(site, version).await {
-            Ok(payload) => Ok(Some(payload)),
-            Err(RotatingError::Empty(_)) => Ok(None),
-            Err(error) => Err(error.into()),
+    async fn open(&self, held: &Held) -> Result<Opened, StepError> {
+        match self.target(&held.site, &held.rotation.settings).await.map_err(StepError::from) {
+            // An attempt before this one may have set the password: the connection is waited for.
+            Err(StepError::Never(reason)) if held.site.is_static_role() => Err(StepError::Again(reason)),
+            outcome => outcome,
         }
     }
 }

@@ -7,8 +7,10 @@
 //! strategies  what each step does to the target
 //! evidence    who still holds the credential before; in_use: who uses which, for those who watch
 //! begin       which principal comes, which password
+//! site        what has a rotation; keeper: where its credential is kept
 //! scheduler   what is due, few at once
 //! operations  what a caller may ask, with a permit; labelled: as clients ask who know versions by label
+//! roles       what the database engine asks for its static roles
 //! ```
 //!
 //! What a step does to a target can be done again: after a crash, a lost answer or a second node it leads to the same.
@@ -17,13 +19,16 @@
 mod begin;
 mod evidence;
 mod in_use;
+mod keeper;
 mod keeping;
 mod labelled;
 mod machine;
 mod operations;
 mod record;
+mod roles;
 mod scheduler;
 mod settings;
+mod site;
 mod strategies;
 
 use std::{
@@ -33,12 +38,17 @@ use std::{
 
 pub use evidence::Evidence;
 pub use in_use::InUse;
+pub(crate) use machine::MAX_ATTEMPTS;
 pub use operations::{RotationError, RotationView};
 pub use record::{Asked, AtMax, Claim, Credential, Ended, Failure, Hook, Phase, Rotation, Run, Settings, Strategy};
+pub(crate) use roles::NotRotated;
+pub(crate) use scheduler::Turn;
 pub use settings::SettingsError;
+pub(crate) use site::{Keeper, Site};
 
 use crate::{
     consumers::Consumers,
+    database::RoleStore,
     kv::Kv,
     mount::Mounts,
     outbound::Outbound,
@@ -69,18 +79,39 @@ pub enum ConnectionError {
 pub trait Connections: Send + Sync {
     /// Opens the target of that name, for work on these principals.
     fn open<'a>(&'a self, name: &'a str, principals: &'a [String]) -> BoxFuture<'a, Result<Opened, ConnectionError>>;
+
+    /// Opens the connection of that name of a mount (its uuid), for work on a static role of that mount.
+    fn open_for_role<'a>(
+        &'a self,
+        mount: &'a str,
+        connection: &'a str,
+        role: &'a str,
+    ) -> BoxFuture<'a, Result<Opened, ConnectionError>> {
+        let _ = (mount, role);
+        Box::pin(async move { Err(ConnectionError::Missing(connection.to_owned())) })
+    }
 }
 
 /// A target in use.
 pub struct Opened {
     target: Arc<dyn Target>,
+    password_policy: String,
     _kept: Box<dyn Send + Sync>,
 }
 
 impl Opened {
     /// A target, with what must be kept for as long as it is used.
     pub fn new(target: Arc<dyn Target>, kept: impl Send + Sync + 'static) -> Self {
-        Self { target, _kept: Box::new(kept) }
+        Self { target, password_policy: String::new(), _kept: Box::new(kept) }
+    }
+
+    /// With the policy by which passwords are made there, unless somebody says otherwise.
+    pub(crate) fn with_policy(self, password_policy: String) -> Self {
+        Self { password_policy, ..self }
+    }
+
+    pub(crate) fn password_policy(&self) -> &str {
+        &self.password_policy
     }
 }
 
@@ -93,12 +124,14 @@ impl Deref for Opened {
 }
 
 /// All rotations.
+#[derive(Clone)]
 pub struct Rotations(Arc<Inner>);
 
 /// What the work on rotations shares.
 pub(super) struct Inner {
     store: Arc<Store>,
     kv: Arc<Kv>,
+    roles: RoleStore,
     mounts: Arc<Mounts>,
     consumers: Arc<Consumers>,
     passwords: PasswordPolicies,
@@ -116,22 +149,13 @@ impl Rotations {
         outbound: Arc<dyn Outbound>,
     ) -> Self {
         let passwords = PasswordPolicies::new(Arc::clone(&store));
+        let roles = RoleStore::new(Arc::clone(&store));
         let (connections, running) = (RwLock::default(), scheduler::Running::default());
-        Self(Arc::new(Inner { store, kv, mounts, consumers, passwords, outbound, connections, running }))
+        Self(Arc::new(Inner { store, kv, roles, mounts, consumers, passwords, outbound, connections, running }))
     }
 
     /// Says where targets are found by name; the last to say so is heard.
     pub fn connect(&self, connections: Arc<dyn Connections>) {
         *self.0.connections.write().unwrap_or_else(PoisonError::into_inner) = Some(connections);
-    }
-}
-
-impl Inner {
-    async fn target(&self, name: &str, principals: &[String]) -> Result<Opened, ConnectionError> {
-        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match connections {
-            Some(connections) => connections.open(name, principals).await,
-            None => Err(ConnectionError::Missing(name.to_owned())),
-        }
     }
 }

@@ -5,8 +5,8 @@
 //! secret. That is why these paths are the system's own, and why policies for a mount of secrets do not reach them.
 
 use super::{
-    Asked, Evidence, InUse, Phase, Rotation, Rotations, Settings, SettingsError, Strategy, keeping::Held,
-    machine::StepError, strategies::Acting,
+    Asked, Evidence, InUse, Keeper, Phase, Rotation, Rotations, Settings, SettingsError, Site, Strategy, keeping::Held,
+    machine::StepError, site::STATIC_ROLES, strategies::Acting,
 };
 use crate::{
     clock::Timestamp,
@@ -14,21 +14,27 @@ use crate::{
     door::Permit,
     hook_command::CommandError,
     keys,
-    kv::{KvError, RotatingError, Site, check_name},
+    kv::{KvError, RotatingError, check_name},
     mount::Engine,
     store::StoreError,
     target::Login,
 };
 
 /// Times that a change is tried over while others change the same rotation.
-const TRIES: usize = 16;
+pub(super) const TRIES: usize = 16;
 
 /// An operation on a rotation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
     /// The path is no secret's.
-    #[error("{0:?} is no path of a secret on a mount with versions: write MOUNT/NAME")]
+    #[error(
+        "{0:?} is no path of a secret on a mount with versions, nor of a static role: write MOUNT/NAME, or \
+         MOUNT/static-roles/NAME"
+    )]
     Path(String),
+    /// Its rotation goes with the role.
+    #[error("the rotation of a static role is set up, changed and removed with the role: write or delete {0}")]
+    StaticRole(String),
     /// As with the secret's name.
     #[error(transparent)]
     Name(#[from] KvError),
@@ -97,17 +103,29 @@ pub struct RotationView {
 }
 
 impl Rotations {
-    /// The secret that a permit's path names behind its first two parts.
+    /// The secret or static role that a permit's path names behind its first two parts.
     fn site(&self, permit: &Permit) -> Result<(Site, String), RotationError> {
         let path = permit.rest().split_once('/').map_or("", |(_, path)| path);
         let bad = || RotationError::Path(path.chars().take(80).collect());
         let routed = self.0.mounts.route(path).ok_or_else(bad)?;
-        if routed.mount.engine != Engine::Kv2 {
-            return Err(bad());
+        let (mount, rest) = (&routed.mount.uuid, routed.rest(path));
+        let site = match routed.mount.engine {
+            Engine::Kv2 => {
+                check_name(rest)?;
+                Site::secret(mount, rest)
+            }
+            Engine::Database => Site::static_role(mount, rest.strip_prefix(STATIC_ROLES).ok_or_else(bad)?),
+            _ => return Err(bad()),
+        };
+        Ok((site, path.to_owned()))
+    }
+
+    /// The secret that a permit's path names.
+    fn secret(&self, permit: &Permit) -> Result<(Site, String), RotationError> {
+        match self.site(permit)? {
+            (Site { keeper: Keeper::StaticRole, .. }, path) => Err(RotationError::StaticRole(path)),
+            found => Ok(found),
         }
-        let name = routed.rest(path);
-        check_name(name)?;
-        Ok((Site { mount: routed.mount.uuid.clone(), name: name.to_owned() }, path.to_owned()))
     }
 
     /// Sets a rotation up, or changes its settings. A new one begins at once if the secret does not hold a credential
@@ -121,7 +139,7 @@ impl Rotations {
         strategy: Option<Strategy>,
         change: impl Fn(&mut Settings) -> Result<(), E> + Sync,
     ) -> Result<(), E> {
-        let (site, path) = self.site(&permit)?;
+        let (site, path) = self.secret(&permit)?;
         permit.spend();
         for _ in 0..TRIES {
             let found = self.0.hold(&site).await.map_err(RotationError::from)?;
@@ -147,7 +165,7 @@ impl Rotations {
         settings: Settings,
     ) -> Result<bool, RotationError> {
         if settings.strategy.has_target() {
-            self.0.target(&settings.target, &settings.users).await.map_err(StepError::from)?;
+            self.0.target(site, &settings).await.map_err(StepError::from)?;
         }
         let command = settings.hook.as_ref().map(|hook| &hook.command).filter(|command| !command.is_empty());
         if let Some(name) = command.filter(|name| self.0.outbound.commands().timeout(name).is_none()) {
@@ -227,25 +245,31 @@ impl Rotations {
         Ok(RotationView { path, rotation: held.rotation, readers, evidence, overdue, in_use })
     }
 
-    /// The paths of all secrets that have a rotation, up to `limit` of them, after `after`.
+    /// The paths of all secrets and static roles that have a rotation, up to `limit` of them, after `after`.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, permit: Permit, after: &str, limit: usize) -> Result<Vec<String>, RotationError> {
         permit.spend();
         let mut paths = Vec::new();
-        for mount in self.0.mounts.all().into_iter().filter(|mount| mount.engine == Engine::Kv2) {
-            if !after.starts_with(&mount.path) && mount.path.as_str() <= after {
+        for mount in self.0.mounts.all() {
+            let (folder, prefix) = match mount.engine {
+                Engine::Kv2 => (mount.path.clone(), keys::kv_rotations(&mount.uuid)),
+                Engine::Database => {
+                    (format!("{}{STATIC_ROLES}", mount.path), keys::database(&mount.uuid, "rotation", ""))
+                }
+                _ => continue,
+            };
+            if !after.starts_with(&folder) && folder.as_str() <= after {
                 continue;
             }
-            let prefix = keys::kv_rotations(&mount.uuid);
-            let mut behind = after.strip_prefix(&mount.path).map(|name| [prefix.as_slice(), name.as_bytes()].concat());
+            let mut behind = after.strip_prefix(&folder).map(|name| [prefix.as_slice(), name.as_bytes()].concat());
             while paths.len() < limit {
                 let room = (limit - paths.len()).min(crate::store::PAGE);
                 let page =
                     self.0.store.barrier.keys(&prefix, behind.as_deref(), room).await.map_err(StoreError::from)?;
                 let name = |key: &Vec<u8>| String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
-                paths.extend(page.iter().map(|key| format!("{}{}", mount.path, name(key))));
+                paths.extend(page.iter().map(|key| format!("{folder}{}", name(key))));
                 if page.len() < room {
                     break;
                 }
@@ -261,7 +285,7 @@ impl Rotations {
     /// # Errors
     /// [`RotationError::NotFound`], [`RotationError::UnderWay`].
     pub async fn delete(&self, permit: Permit, force: bool) -> Result<(), RotationError> {
-        let (site, _) = self.site(&permit)?;
+        let (site, _) = self.secret(&permit)?;
         permit.spend();
         for _ in 0..TRIES {
             let held = self.0.hold(&site).await?.ok_or(RotationError::NotFound)?;
@@ -373,11 +397,7 @@ impl Rotations {
         }
         let run = held.rotation.run.clone().ok_or_else(|| no("no rotation is under way"))?;
         let old = run.old.clone().ok_or_else(|| no("there was no credential before"))?;
-        let target = self
-            .0
-            .target(&held.rotation.settings.target, &held.rotation.settings.users)
-            .await
-            .map_err(StepError::from)?;
+        let target = self.0.target(&site, &held.rotation.settings).await.map_err(StepError::from)?;
         let acting = Acting { site: &site, settings: &held.rotation.settings, run: &run, target: None };
         let principal = super::strategies::principal(&self.0, &acting, &old).await?;
         if target.log_in(&principal.username, &principal.password).await.map_err(StepError::from)? == Login::Refused {
@@ -391,7 +411,7 @@ impl Rotations {
         }
         held.rotation.rotated = Some(now);
         held.rotation.wake = Some(now);
-        self.0.kv.promote_earlier(&site, version, base, held.batch()?).await?;
+        self.0.promote_earlier(&site, version, base, held.batch()?).await?;
         self.start(site);
         Ok(version)
     }
@@ -441,5 +461,5 @@ pub(super) fn under_way(rotation: &Rotation) -> RotationError {
 /// Whether the scheduled time has passed by more than the upkeep needs.
 fn is_overdue(rotation: &Rotation, now: Timestamp) -> bool {
     let late = |next: Timestamp| now.duration_since(next).as_secs() > 60;
-    rotation.phase == Phase::Idle && rotation.next.is_some_and(late)
+    !rotation.phase.is_promoted() && rotation.next.is_some_and(late)
 }

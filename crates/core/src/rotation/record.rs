@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! kv/<uuid>/rotation/<name>                     Rotation, in MessagePack
-//! secret-rotation/due/<seconds>/<uuid>/<name>   that something is to be done with it by then; no content
+//! database/<uuid>/rotation/<name>               the same, of a static role
+//! secret-rotation/due/<seconds>/<uuid>/<name>   that something is to be done with it by then; no content. Of a static
+//!                                               role, `static/` stands before the uuid
 //! ```
 //!
 //! Every change is a commit conditional on the record's revision, and moves the note of when it is due along with it.
@@ -130,6 +132,9 @@ pub struct Settings {
     pub password_field: String,
     /// For `hook`.
     pub hook: Option<Hook>,
+    /// What gives a static role's user another password, in place; empty: the engine's way.
+    #[serde(default)]
+    pub statements: Vec<String>,
 }
 
 /// A version of the secret and the principal that it logs in as.
@@ -291,6 +296,9 @@ pub struct Rotation {
     pub failure: Option<Failure>,
     /// How many came about.
     pub count: u64,
+    /// Of a static role, how many failed since the last one that came about: it is tried again at once.
+    #[serde(default)]
+    pub retries: u32,
 }
 
 impl Rotation {
@@ -311,6 +319,7 @@ impl Rotation {
             claim: None,
             failure: None,
             count: 0,
+            retries: 0,
         }
     }
 

@@ -8,11 +8,10 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::{Inner, Rotations};
+use super::{Inner, Rotations, Site};
 use crate::{
     barrier::Batch,
     keys,
-    kv::Site,
     storage::Commit,
     store::{PAGE, StoreError},
 };
@@ -41,9 +40,9 @@ impl Running {
         self.sites.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn enter(&self, site: &Site) -> bool {
+    fn enter(&self, site: &Site, room: usize) -> bool {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
-        sites.len() < MAX_WAITING && sites.insert(site.clone())
+        sites.len() < room && sites.insert(site.clone())
     }
 
     fn leave(&self, site: &Site) {
@@ -53,9 +52,9 @@ impl Running {
 }
 
 /// Leaves what was entered, whatever happens in between.
-struct Turn {
-    inner: Arc<Inner>,
-    site: Site,
+pub(crate) struct Turn {
+    pub(super) inner: Arc<Inner>,
+    pub(super) site: Site,
 }
 
 impl Drop for Turn {
@@ -83,13 +82,10 @@ impl Rotations {
             let last = page.len() < PAGE;
             after = page.last().cloned();
             for note in page {
-                let rest = String::from_utf8_lossy(&note[keys::ROTATIONS_DUE.len()..]).into_owned();
-                let mut parts = rest.splitn(3, '/');
-                let (Some(at), Some(mount), Some(name)) = (parts.next(), parts.next(), parts.next()) else { continue };
-                if at > now.as_str() {
+                let Some((at, site)) = Site::of_due_key(&note) else { continue };
+                if at > now {
                     return Ok(());
                 }
-                let site = Site { mount: mount.to_owned(), name: name.to_owned() };
                 self.0.forget_stale_note(&site, &note).await?;
                 self.start(site);
             }
@@ -102,7 +98,7 @@ impl Rotations {
 
     /// Carries a rotation on in a task of its own, unless that is under way.
     pub(super) fn start(&self, site: Site) {
-        if !self.0.running.enter(&site) {
+        if !self.0.running.enter(&site, MAX_WAITING) {
             return;
         }
         let turn = Turn { inner: Arc::clone(&self.0), site };
@@ -112,6 +108,19 @@ impl Rotations {
                 tracing::error!(secret = turn.site.name, %error, "a rotation could not go on; it is tried again");
             }
         });
+    }
+
+    /// Waits until nobody else in this process works on a rotation, and keeps everybody from doing so.
+    pub(crate) async fn turn(&self, site: &Site) -> Turn {
+        loop {
+            let ended = self.0.running.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.0.running.enter(site, usize::MAX) {
+                return Turn { inner: Arc::clone(&self.0), site: site.clone() };
+            }
+            ended.await;
+        }
     }
 
     /// Waits until nothing runs.
@@ -133,12 +142,12 @@ impl Inner {
     async fn forget_stale_note(&self, site: &Site, note: &[u8]) -> Result<(), StoreError> {
         let held = self.hold(site).await?;
         let seen = held.as_ref().and_then(|held| held.revision);
-        let noted = held.and_then(|held| held.rotation.wake).map(|at| keys::rotation_due(at, &site.mount, &site.name));
+        let noted = held.and_then(|held| held.rotation.wake).map(|at| site.due_key(at));
         if noted.as_deref() == Some(note) {
             return Ok(());
         }
         // Should the rotation change meanwhile, the note may be good again.
-        let batch = Batch::new().expect(keys::kv_rotation(&site.mount, &site.name), seen).delete(note);
+        let batch = Batch::new().expect(site.rotation_key(), seen).delete(note);
         let (Commit::Committed(_) | Commit::Conflict(_)) = self.store.commit(batch).await?;
         Ok(())
     }

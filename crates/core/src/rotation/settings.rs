@@ -1,7 +1,7 @@
 //! What a rotation's settings may be.
 
 use super::{Settings, Strategy};
-use crate::schedule::{Schedule, ScheduleError};
+use crate::schedule::{MIN_INTERVAL, Schedule, ScheduleError};
 
 /// The longest window, jitter, overlap or look-back, in seconds: a year.
 const MAX_SPAN: u64 = 366 * 24 * 60 * 60;
@@ -86,6 +86,7 @@ impl Settings {
             username_field: "username".to_owned(),
             password_field: "password".to_owned(),
             hook: None,
+            statements: Vec::new(),
         }
     }
 
@@ -94,8 +95,16 @@ impl Settings {
     /// # Errors
     /// What is wrong first.
     pub fn check(&self) -> Result<(), SettingsError> {
+        self.check_for(MIN_INTERVAL)
+    }
+
+    /// Whether they can be, with an interval of at least `shortest` seconds.
+    pub(crate) fn check_for(&self, shortest: u64) -> Result<(), SettingsError> {
         if !self.schedule.is_empty() || !self.zone.is_empty() {
-            Schedule::parse(if self.schedule.is_empty() { "1d" } else { &self.schedule }, &self.zone)?;
+            let schedule = Schedule::parse(if self.schedule.is_empty() { "1d" } else { &self.schedule }, &self.zone)?;
+            if schedule.interval().is_some_and(|seconds| seconds < shortest) {
+                return Err(ScheduleError::Interval.into());
+            }
         }
         self.check_target()?;
         self.check_spans()?;
@@ -195,7 +204,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_are_refused() {
         assert_eq!(alternating().check(), Ok(()));
-        let wrong: [(&str, Change); 12] = [
+        let wrong: [(&str, Change); 13] = [
             ("one user", |s| s.users.truncate(1)),
             ("the same twice", |s| s.users[1] = "a".to_owned()),
             ("no target", |s| s.target.clear()),
@@ -204,6 +213,7 @@ mod tests {
             ("overlap", |s| s.overlap_min = s.overlap_max + 1),
             ("too long", |s| s.look_back = MAX_SPAN + 1),
             ("no schedule", |s| s.schedule = "sometimes".to_owned()),
+            ("too often", |s| s.schedule = "59s".to_owned()),
             ("no zone", |s| s.zone = "Nowhere".to_owned()),
             ("jitter", |s| (s.window, s.jitter) = (60, 60)),
             ("one field", |s| s.username_field = "password".to_owned()),

@@ -24,7 +24,7 @@ use crate::{
 };
 use cron::{Dialect, Expression};
 
-/// The shortest interval, in seconds.
+/// The shortest interval of a rotation, in seconds. Whoever takes a schedule decides: some are kept to shorter ones.
 pub const MIN_INTERVAL: u64 = 60;
 
 /// The longest, in seconds: ten years.
@@ -89,7 +89,7 @@ impl Schedule {
                 None => duration::parse_seconds(text).ok(),
             };
             let seconds = seconds.filter(|_| !text.is_empty()).ok_or_else(bad)?;
-            if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&seconds) {
+            if !(1..=MAX_INTERVAL).contains(&seconds) {
                 return Err(ScheduleError::Interval);
             }
             Rule::Every(seconds)

@@ -318,6 +318,7 @@ impl From<DatabaseError> for Failure {
             DatabaseError::NotAllowed(_)
             | DatabaseError::Target(_)
             | DatabaseError::Root(_)
+            | DatabaseError::Refused(_)
             | DatabaseError::Rotation(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
             DatabaseError::Create(_)
             | DatabaseError::Invalid(_)

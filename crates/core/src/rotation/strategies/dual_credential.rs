@@ -12,6 +12,10 @@ pub(super) async fn set(inner: &Inner, acting: &Acting<'_>) -> Result<(), StepEr
         return make(acting, &new).await;
     }
     let target = acting.target()?;
+    if acting.run.old.is_none() {
+        // Nobody knows the password before, so nobody could tell when it is needed no more.
+        return Ok(target.set_password(&new, &[]).await?);
+    }
     // Where the engine keeps two passwords at the most, adding one a second time would push the earlier one out.
     if target.log_in(&new.username, &new.password).await? == Login::Accepted {
         return Ok(());

@@ -1,6 +1,9 @@
 //! `database/static-roles`.
 
-use keyturn_core::database::StaticRole;
+use keyturn_core::{
+    database::StaticRole,
+    rotation::{AtMax, Strategy},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -47,7 +50,8 @@ fn apply(role: &mut StaticRole, new: bool, fields: &Fields<'_>) -> Result<(), Fa
     set(&mut role.rotation_statements, fields.statements("rotation_statements")?);
     set(&mut role.password_policy, password_policy(fields)?);
     set(&mut role.skip_import_rotation, fields.boolean("skip_import_rotation")?);
-    apply_times(role, fields)
+    apply_times(role, fields)?;
+    apply_overlap(role, fields)
 }
 
 /// A period replaces a schedule and the other way round.
@@ -76,6 +80,25 @@ fn apply_times(role: &mut StaticRole, fields: &Fields<'_>) -> Result<(), Failure
     Ok(())
 }
 
+/// What goes beyond Vault: both credentials are good for a time.
+fn apply_overlap(role: &mut StaticRole, fields: &Fields<'_>) -> Result<(), Failure> {
+    if let Some(name) = fields.text("strategy")? {
+        let unknown = || Failure::bad_request("strategy is one of in-place, dual-credential, alternating");
+        role.strategy = Strategy::named(&name).ok_or_else(unknown)?;
+    }
+    set(&mut role.username_alternate, fields.text("username_alternate")?);
+    set(&mut role.owner_role, fields.text("owner_role")?);
+    set(&mut role.overlap_min, fields.seconds("overlap_min")?);
+    set(&mut role.overlap_max, fields.seconds("overlap_max")?);
+    match fields.text("at_max")?.as_deref() {
+        None => {}
+        Some("wait") => role.at_max = AtMax::Wait,
+        Some("revoke") => role.at_max = AtMax::Revoke,
+        Some(_) => return Err(Failure::bad_request("at_max is wait or revoke")),
+    }
+    Ok(())
+}
+
 fn told(role: &StaticRole) -> Map<String, Value> {
     let times = if role.rotation_schedule.is_empty() {
         vec![("rotation_period", json!(role.rotation_period))]
@@ -93,6 +116,9 @@ fn told(role: &StaticRole) -> Map<String, Value> {
     .chain(times)
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
+    if role.strategy.overlaps() {
+        told.extend(told_overlap(role));
+    }
     if let Some(last) = role.last_rotation() {
         told.insert("last_vault_rotation".to_owned(), json!(last));
     }
@@ -100,4 +126,21 @@ fn told(role: &StaticRole) -> Map<String, Value> {
         told.insert("credential_config".to_owned(), json!({ "password_policy": role.password_policy }));
     }
     told
+}
+
+fn told_overlap(role: &StaticRole) -> impl Iterator<Item = (String, Value)> {
+    let at_max = match role.at_max {
+        AtMax::Wait => "wait",
+        AtMax::Revoke => "revoke",
+    };
+    [
+        ("strategy", json!(role.strategy.name())),
+        ("username_alternate", json!(role.username_alternate)),
+        ("owner_role", json!(role.owner_role)),
+        ("overlap_min", json!(role.overlap_min)),
+        ("overlap_max", json!(role.overlap_max)),
+        ("at_max", json!(at_max)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
 }

@@ -5,7 +5,11 @@
 //! - the administrator's password is known to the connection;
 //! - a static role's password, as it is read, is the one that is set.
 
-use keyturn_core::policy::Operation::Update;
+use keyturn_core::{
+    database::StaticRole,
+    policy::Operation::{Read, Update},
+    rotation::{Phase, Strategy},
+};
 use keyturn_testing::{FAILING, crash::Fault};
 
 use super::world::*;
@@ -205,13 +209,16 @@ async fn making_a_static_role() {
     .await;
 }
 
+/// Seconds between rotations: longer than any claim, and few rounds of upkeep.
+const PERIOD: u64 = 300;
+
 #[tokio::test]
 async fn rotating_a_static_role() {
     everywhere(
         World::new,
         async |world| {
             world.databases.add(URL, "app", "unknown");
-            world.static_role(|_| ()).await.expect("made");
+            world.static_role(|role| role.rotation_period = PERIOD).await.expect("made");
         },
         async |world| world.rotate_role().await.is_ok(),
         async |world, _, at| {
@@ -224,6 +231,53 @@ async fn rotating_a_static_role() {
         },
     )
     .await;
+}
+
+#[tokio::test]
+async fn rotating_a_static_role_that_overlaps() {
+    for strategy in [Strategy::DualCredential, Strategy::Alternating] {
+        everywhere(
+            World::new,
+            async |world| {
+                world.databases.add(URL, "app", "unknown");
+                let make = |role: &mut StaticRole| {
+                    (role.strategy, role.owner_role, role.overlap_min) = (strategy, "owner".to_owned(), 0);
+                    role.rotation_period = PERIOD;
+                    if strategy == Strategy::Alternating {
+                        role.username_alternate = "app_b".to_owned();
+                    }
+                };
+                world.static_role(make).await.expect("made");
+            },
+            async |world| world.rotate_role().await.is_ok(),
+            async |world, _, at| {
+                let at = format!("{strategy:?}, {at}");
+                assert!(is_good(world).await, "{at}: there is no gap");
+                // It is read again and again, as applications do: who has not read the new one holds on to the one before.
+                world.until(&format!("{at}: the end"), async || is_good(world).await && is_at_rest(world).await).await;
+                assert!(is_good(world).await, "{at}");
+                let before = world.static_credential().await.expect("readable");
+                world
+                    .until(&format!("{at}: another"), async || {
+                        is_good(world).await
+                            && !world.databases.lets_in(URL, &before.username, before.password.expose_secret())
+                    })
+                    .await;
+                assert!(is_good(world).await, "{at}");
+            },
+        )
+        .await;
+    }
+}
+
+/// Nothing is under way, and one credential is good.
+async fn is_at_rest(world: &World) -> bool {
+    let path = "sys/rotation/database/static-roles/fixed";
+    let Some(permit) = world.try_permit(&world.token, Read, path).await else { return false };
+    let told = world.core.rotations().read(permit).await.expect("a rotation");
+    let users = world.databases.users(URL);
+    let good = users.iter().filter(|(name, _)| name.starts_with("app")).map(|(_, user)| user.passwords.len());
+    told.rotation.phase == Phase::Idle && told.rotation.asked.is_none() && good.sum::<usize>() == 1
 }
 
 async fn is_good(world: &World) -> bool {

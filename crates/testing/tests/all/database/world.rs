@@ -11,6 +11,7 @@ use keyturn_core::{
     node::Node,
     policy::Operation::{self, Create, Delete, List, Read, Update},
     secret::SecretString,
+    storage::Storage as _,
     target::TargetKind,
     token::CreateToken,
 };
@@ -80,6 +81,17 @@ impl World {
         self.faults = Faults::default();
         self.node = self.outer.boot(&self.faults).await.expect("booted");
         self.core = self.node.core().expect("open");
+    }
+
+    /// Another process over the same store, next to this one.
+    pub(crate) async fn another_node(&self) -> Arc<Node> {
+        self.outer.boot(&self.faults).await.expect("booted")
+    }
+
+    /// Keys below a prefix.
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        let keys = self.outer.storage.keys(prefix.as_bytes(), None, 1000).await.expect("keys");
+        keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 
     pub(crate) async fn permit(&self, operation: Operation, path: &str) -> Permit {
