@@ -36,7 +36,7 @@ def mount(client, postgresql):
     client.sys.enable_secrets_engine("database", path=mount)
     url = "postgresql://{{username}}:{{password}}@%s:%s/postgres?sslmode=disable" % (postgresql.host, postgresql.port)
     client.write(f"{mount}/config/it", plugin_name="postgresql-database-plugin", connection_url=url,
-                 username=postgresql.user, password=postgresql.password)
+                 username=postgresql.user, password=postgresql.password, allowed_roles="*")
     yield mount
     client.sys.disable_secrets_engine(mount)
 
