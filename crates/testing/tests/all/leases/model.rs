@@ -1,5 +1,6 @@
 //! Any order of work, failures and crashes: once all is quiet, who exists is who has a lease.
 
+use keyturn_core::lease::ACT_SECONDS;
 use keyturn_testing::{
     Mood,
     crash::{Fault, Place},
@@ -57,7 +58,8 @@ struct Run {
     faults: Faults,
     process: Process,
     token: Option<SecretString>,
-    pending: Vec<Pending>,
+    /// Each with whether its credential was made.
+    pending: Vec<(Pending, bool)>,
 }
 
 impl Run {
@@ -106,20 +108,24 @@ impl Run {
             Step::Begin { create } => {
                 let root = self.process.root.clone();
                 let Ok(pending) = self.process.begin(&root, PATH, lasting(300)).await else { return };
-                if *create {
-                    _ = self.process.issuer.create(pending.lease()).await;
-                }
-                self.pending.push(pending);
+                let made = *create && self.process.issuer.create(pending.lease()).await.is_ok();
+                self.pending.push((pending, made));
             }
             Step::Confirm(which) if !self.pending.is_empty() => {
-                let pending = self.pending.remove(which % self.pending.len());
-                // An engine makes the credential before it confirms.
-                if self.process.issuer.create(pending.lease()).await.is_ok() {
+                let (pending, made) = self.pending.remove(which % self.pending.len());
+                // An engine makes the credential before it confirms, by a call that ends in time, or gives it up.
+                let age = self.process.core.now().duration_since(pending.lease().issued).as_secs();
+                let in_time = u64::try_from(age).is_ok_and(|age| age <= ACT_SECONDS);
+                if made {
+                    _ = leases.confirm(pending).await;
+                } else if !in_time {
+                    _ = leases.abandon(pending, Undone::Perhaps).await;
+                } else if self.process.issuer.create(pending.lease()).await.is_ok() {
                     _ = leases.confirm(pending).await;
                 }
             }
             Step::Abandon(which) if !self.pending.is_empty() => {
-                let pending = self.pending.remove(which % self.pending.len());
+                let (pending, _) = self.pending.remove(which % self.pending.len());
                 _ = leases.abandon(pending, Undone::Perhaps).await;
             }
             Step::Renew(which, ttl) => {
