@@ -13,12 +13,14 @@ Examples:
   keyturn status --fail-on expiring=7d,overdue,failed,stragglers
   keyturn status --fail-on certificate-expiring=30d,firing=critical --format json
 
-Without --fail-on it shows what the server's own rules tell of. With it, the server also looks for what is listed, at this
-moment, and the exit code is 7 if there is any:
-  expiring=TIME     secrets, leases, tokens and certificates that end within TIME; what was made for less than twice
-                    that is passed over, certificates are not. Also secret-expiring=TIME, lease-expiring=TIME,
-                    token-expiring=TIME, certificate-expiring=TIME
-  overdue[=DELAY]   rotations and revocations that are late by DELAY (5m). Also rotation-overdue, lease-overdue
+Without --fail-on it shows what the server's own rules tell of. With it, the server also
+looks for what is listed, at this moment, and the exit code is 7 if there is any:
+  expiring=TIME     secrets, leases, tokens and certificates that end within TIME; what was
+                    made for less than twice that is passed over, certificates are not.
+                    Also secret-expiring=TIME, lease-expiring=TIME, token-expiring=TIME,
+                    certificate-expiring=TIME
+  overdue[=DELAY]   rotations and revocations that are late by DELAY (5m).
+                    Also rotation-overdue, lease-overdue
   failed            rotations that failed
   stragglers        rotations whose overlap lasts longer than it should since somebody holds on
   irrevocable       leases whose credential could not be revoked

@@ -41,25 +41,34 @@ use timeline::Timeline;
 const EXAMPLES: &str = "\
 Examples:
   keyturn drill secret/staging/db --probe http://127.0.0.1:8080/health
-  keyturn drill secret/staging/db --probe https://app.staging.example/ready --probe-ca-cert ca.pem --junit drill.xml
-  keyturn drill secret/staging/db --probe-cmd './smoke.sh' --interval 1s --after 30s --timeout 10m
-  keyturn drill secret/staging/db --probe http://127.0.0.1:8080/orders --format json | jq '.checks[]'
+  keyturn drill secret/staging/db --probe https://app.example/ready --junit drill.xml
+  keyturn drill secret/staging/db --probe-cmd ./smoke.sh --after 30s --timeout 10m
+  keyturn drill secret/staging/db --probe http://127.0.0.1:8080/orders --format json
 
-Let the probe do something that needs the credential: a query over the application's own pool, not a page that is
-always there. Each of these is asserted, and is a test case of the report:
+Let the probe do something that needs the credential: a query over the application's
+own pool, not a page that is always there. Each of these is asserted, and is a test
+case of the report:
   - no probe fails: before, during, while both credentials are good, and after
   - the rotation comes about
-  - the application reconnects with the new credential: the target shows its sessions as the new principal, and none
-    as the one before. Where a target cannot tell (dual-credential, in-place, hook, generated), who has read the new
-    version counts instead, and the report says so
+  - the application reconnects with the new credential: the target shows its sessions
+    as the new principal, and none as the one before. Where a target cannot tell
+    (dual-credential, in-place, hook, generated), who has read the new version counts
+    instead, and the report says so
   - the credential before is revoked
 
-If a probe fails before the rotation, nothing is rotated. If the drill fails, ends by --timeout or is interrupted, the
-rotation goes on by itself: an application that holds on to the credential before keeps it, and is named.
+If a probe fails before the rotation, nothing is rotated. If the drill fails, ends by
+--timeout or is interrupted, the rotation goes on by itself: an application that holds
+on to the credential before keeps it, and is named.
 
-Exit codes: 0 all holds; 1 an assertion does not, or the rotation cannot begin; 2 the command line is wrong;
-3 there is no such rotation; 4 denied (it takes read on sys/rotation/NAME and update on sys/rotation-run/NAME);
-5 no Keyturn server answers; 6 it is sealed; 130 interrupted.";
+Exit codes:
+  0  all holds
+  1  an assertion does not, or the rotation cannot begin
+  2  the command line is wrong
+  3  there is no such rotation
+  4  denied: it takes read on sys/rotation/NAME and update on sys/rotation-run/NAME
+  5  no Keyturn server answers
+  6  it is sealed
+  130  interrupted";
 
 /// Rotate a secret on purpose, and see that its application does not notice
 #[derive(Debug, clap::Args)]
