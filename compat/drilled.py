@@ -2,10 +2,11 @@
 
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import hvac
 import psycopg
+
+import listeners
 
 SIZE = 2
 
@@ -58,7 +59,7 @@ class Application:
 def serving(application):
     """Serves an application; gives its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(listeners.Quiet):
         def do_GET(self):
             status = application.query() if self.path.startswith("/query") else 302
             self.send_response(status)
@@ -68,16 +69,8 @@ def serving(application):
             self.end_headers()
             self.wfile.write(b"canary")
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with listeners.serving(Handler) as url:
+            yield url
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         application.close()

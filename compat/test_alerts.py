@@ -5,8 +5,6 @@ import hashlib
 import hmac
 import json
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import hvac
 import pytest
@@ -15,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 import aws_model
 import certificates
 import harness
+import listeners
 import wire
 from support import refused, unique, wait_until
 
@@ -23,20 +22,11 @@ pytestmark = pytest.mark.keyturn
 KEY = "a key that messages are signed with"
 
 
-class Receiver(ThreadingHTTPServer):
-    """Takes messages on a port of its own, which it keeps over its absences; answers with `status`."""
-
-    allow_reuse_address = True
+class Receiver(listeners.Receiver):
+    """Takes messages on a port of its own, which it keeps over its absences."""
 
     def __init__(self, port=0):
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.got, self.status = [], 204
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server_port}/alerts"
+        super().__init__("/alerts", 204, port)
 
     def bodies(self, kind=None, rule=None):
         """What came, by `type` and rule; each signature is verified on the way."""
@@ -47,23 +37,6 @@ class Receiver(ThreadingHTTPServer):
             if kind in (None, message["type"]) and rule in (None, message["data"]["rule"]):
                 found.append(message)
         return found
-
-    def close(self):
-        """Ends it."""
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        """Nothing: the test reads `got`."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.headers, body))
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
 
 
 def verify(headers, body, key=KEY):

@@ -3,52 +3,16 @@
 import hashlib
 import hmac
 import json
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 import certificates
 import harness
 from doppler import Doppler
+from listeners import Receiver
 from support import unique, wait_until
 
 pytestmark = pytest.mark.keyturn
-
-
-class Receiver(ThreadingHTTPServer):
-    """A TLS server that keeps what it is sent, and answers with `status`."""
-
-    def __init__(self, certificate, key):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.got, self.status = [], 200
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.socket = context.wrap_socket(self.socket, server_side=True)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        """Where it listens."""
-        return f"https://127.0.0.1:{self.server_port}/hook"
-
-    def close(self):
-        """Ends it."""
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        """Nothing: the test reads `got`."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.headers, body))
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
 
 
 @pytest.fixture
@@ -56,7 +20,7 @@ def setting(tmp_path):
     """A server that trusts a receiver of the test's own, and that receiver."""
     authority = certificates.Authority()
     (tmp_path / "ca.pem").write_text(authority.pem)
-    receiver = Receiver(*authority.server_files(tmp_path))
+    receiver = Receiver("/hook", 200, files=authority.server_files(tmp_path))
     server = harness.configured_server(tmp_path)
     server.stop()
     server.environment["SSL_CERT_FILE"] = str(tmp_path / "ca.pem")

@@ -1,13 +1,12 @@
 """Rotations without a database: generated values, hooks as AWS tells its functions of them, who may do what."""
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import hvac
 import pytest
 
+import listeners
 from aws_model import refused as aws_refused
 from aws_model import token
 from support import refused, unique, wait_until
@@ -150,7 +149,7 @@ def test_the_command_line(client, keyturn, name):
 def rotation_function(handle):
     """A rotation function behind its runtime emulator: `handle(event)` for each step."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(listeners.Quiet):
         def do_POST(self):
             event = json.loads(self.rfile.read(int(self.headers["content-length"])))
             try:
@@ -162,18 +161,8 @@ def rotation_function(handle):
             self.end_headers()
             self.wfile.write(answer)
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/2015-03-31/functions/function/invocations"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listeners.serving(Handler) as url:
+        yield f"{url}/2015-03-31/functions/function/invocations"
 
 
 class Function:
