@@ -171,10 +171,8 @@ pub trait Barrier: Send + Sync {
     /// what [`Barrier::get`] would answer at this moment, so that what was decoded from that revision still holds.
     fn held(&self, key: &[u8]) -> Option<Revision>;
 
-    /// The revision of the record at `key`, if there is one. Nothing is opened for it where that can be helped.
-    fn revision<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Revision>, BarrierError>> {
-        Box::pin(async move { Ok(self.get(key).await?.map(|record| record.revision)) })
-    }
+    /// The revision of the record at `key`, if there is one. Nothing is opened for it.
+    fn revision<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Revision>, BarrierError>>;
 
     /// Opens up to `limit` records whose keys start with `prefix` and sort after `after`, in key order. Fewer than
     /// `limit` means that there are no more. The answer holds all their plaintext at once.
