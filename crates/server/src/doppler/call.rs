@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use hyper::{HeaderMap, Method, StatusCode};
+use hyper::{HeaderMap, Method};
 use keyturn_core::{
     audit::HeaderRecord,
     core::Core,
-    door::{Answer, Ask, Credential, Exchange, Known, Permit, Refusal},
+    door::{Answer, Ask, Credential, Exchange, Known, Permit},
     policy::Operation,
     project::ConfigScope,
     secret::SecretBytes,
@@ -148,10 +148,7 @@ impl Call {
         let (exchange, admitted) = self.core.admit(ask).await;
         match admitted {
             Ok(permit) => Ok((exchange, permit)),
-            Err(refusal) => match self.conclude(exchange, Err(Failure::from(refusal))).await {
-                Err(failure) => Err(failure),
-                Ok(_) => Err(Failure::new(StatusCode::FORBIDDEN, "permission denied")),
-            },
+            Err(refusal) => Err(self.failed(exchange, Failure::from(refusal)).await),
         }
     }
 
@@ -180,10 +177,7 @@ impl Call {
         let (exchange, admitted) = self.core.admit(ask).await;
         match admitted {
             Ok(permit) => Ok((exchange, permit)),
-            Err(refusal) => match self.conclude(exchange, Err(Failure::from(refusal))).await {
-                Err(failure) => Err(failure),
-                Ok(_) => Err(Failure::new(StatusCode::FORBIDDEN, "permission denied")),
-            },
+            Err(refusal) => Err(self.failed(exchange, Failure::from(refusal)).await),
         }
     }
 
@@ -206,10 +200,7 @@ impl Call {
         let (exchange, permit) = self.admit(operation, path, self.parameters.told()).await?;
         match work(permit).await {
             Ok(found) => self.conclude(exchange, Ok(Reply::nothing())).await.map(|_| found),
-            Err(failure) => match self.conclude(exchange, Err(failure)).await {
-                Err(failure) => Err(failure),
-                Ok(_) => Err(Failure::from(Refusal::Denied)),
-            },
+            Err(failure) => Err(self.failed(exchange, failure).await),
         }
     }
 
@@ -223,12 +214,23 @@ impl Call {
 
     /// Records what came of it, before it leaves.
     pub(crate) async fn conclude(&self, exchange: Exchange<'_>, outcome: Outcome) -> Outcome {
-        let error = outcome.as_ref().err().map(Failure::text);
-        let data = outcome.as_ref().ok().map(Reply::audited);
-        match exchange.conclude(Answer { data, error: error.as_deref(), ..Answer::default() }).await {
-            Ok(()) => outcome,
-            Err(error) => Err(Failure::internal(&error, &self.request_id)),
+        match outcome {
+            Ok(reply) => {
+                let answer = Answer { data: Some(reply.audited()), ..Answer::default() };
+                self.record(exchange, answer).await.map(|()| reply)
+            }
+            Err(failure) => Err(self.failed(exchange, failure).await),
         }
+    }
+
+    /// Records that it failed. Gives why, or why that could not be recorded.
+    async fn failed(&self, exchange: Exchange<'_>, failure: Failure) -> Failure {
+        let answer = Answer { error: Some(&failure.text()), ..Answer::default() };
+        self.record(exchange, answer).await.err().unwrap_or(failure)
+    }
+
+    async fn record(&self, exchange: Exchange<'_>, answer: Answer<'_>) -> Result<(), Failure> {
+        exchange.conclude(answer).await.map_err(|error| Failure::internal(&error, &self.request_id))
     }
 }
 
